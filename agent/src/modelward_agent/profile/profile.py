@@ -1,0 +1,88 @@
+"""A profile: what one window of one model's traffic looked like, mergeable with any other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import datasketches
+
+from modelward_agent.profile.feature import FeatureProfile
+
+ROW_HLL_LG_K = 12
+
+Segment = tuple[tuple[str, str], ...]
+"""A row's segment, `(("region", "eu"), ("tier", "gold"))`: sorted pairs, empty for none."""
+
+OTHER_SEGMENT: Segment = (("", "other"),)
+"""Where rows go whose segment is beyond the bound on different ones."""
+
+OUTPUTS = ("prediction", "score", "probability_sum", "latency_ms", "actual")
+"""What is summarised beside the features."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ProfileKey:
+    """What a profile is of; `start` is the window's first second (Unix time), `seconds` its length."""
+
+    host: str
+    model: str
+    version: str
+    segment: Segment
+    start: int
+    seconds: int
+
+
+class Profile:
+    """Summaries of `rows` predictions, `errors` failed ones and `actuals` labels.
+
+    Merging is associative and commutative: exact in every count and moment, and within the sketches' stated error in
+    quantiles. A feature that only one side knows is missing in all rows of the other.
+    """
+
+    __slots__ = ("actuals", "distinct_rows", "errors", "features", "outputs", "rows")
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.errors = 0
+        self.actuals = 0
+        self.distinct_rows = datasketches.hll_union(ROW_HLL_LG_K)
+        self.features: dict[str, FeatureProfile] = {}
+        self.outputs: dict[str, FeatureProfile] = {}
+
+    def merge(self, other: Profile) -> None:
+        """Add the other's traffic to this one's; the other stays as it is."""
+        self._merge_features(other)
+        for name, output in other.outputs.items():
+            self.outputs.setdefault(name, FeatureProfile()).merge(output)
+        self.rows += other.rows
+        self.errors += other.errors
+        self.actuals += other.actuals
+        self.distinct_rows.update(other.distinct_rows.get_result())
+
+    def _merge_features(self, other: Profile) -> None:
+        for name, feature in other.features.items():
+            mine = self.features.get(name)
+            if mine is None:
+                mine = self.features[name] = FeatureProfile()
+                mine.missing = self.rows
+            mine.merge(feature)
+        if other.rows:
+            for name, feature in self.features.items():
+                if name not in other.features:
+                    feature.missing += other.rows
+
+    @property
+    def duplicate_share(self) -> float:
+        """Estimated share of rows equal to an earlier one, in [0, 1]; its standard error is about 0.016."""
+        if self.rows == 0:
+            return 0.0
+        return max(0.0, 1.0 - float(self.distinct_rows.get_estimate()) / self.rows)
+
+
+def merged(profiles: Iterable[Profile]) -> Profile:
+    """A new profile of all the traffic; an empty one of none."""
+    total = Profile()
+    for profile in profiles:
+        total.merge(profile)
+    return total

@@ -1,0 +1,189 @@
+"""A profile as bytes, and as the JSON document that is shipped and stored.
+
+The bytes are `MWP`, one byte of format number, the length of a JSON header (uint32, big endian), the header, and the
+sketches that the header gives the lengths of. A reader refuses a newer format by name and reads every older one.
+"""
+
+from __future__ import annotations
+
+import base64
+import struct
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import datasketches
+import orjson
+
+from modelward_agent.profile.categorical import CategoricalSketch
+from modelward_agent.profile.feature import FeatureProfile
+from modelward_agent.profile.numeric import Moments, NumericSketch
+from modelward_agent.profile.profile import Profile, ProfileKey
+from modelward_agent.profile.vector import VectorSketch
+
+FORMAT = 1
+_MAGIC = b"MWP"
+_HEAD = struct.Struct(">3sBI")
+
+
+class ProfileFormatError(ValueError):
+    """The bytes are not a profile that this version can read; the message says which format and what to upgrade."""
+
+
+class _Writer:
+    def __init__(self) -> None:
+        self.blobs: list[bytes] = []
+
+    def blob(self, content: bytes) -> int:
+        self.blobs.append(content)
+        return len(content)
+
+    def hll(self, union: Any) -> int:
+        return self.blob(union.get_result(datasketches.tgt_hll_type.HLL_4).serialize_compact())
+
+    def numeric(self, sketch: NumericSketch) -> list[Any]:
+        m = sketch.moments
+        kll = self.blob(sketch.kll.serialize())
+        extremes = [sketch.minimum, sketch.maximum] if m.n else [None, None]
+        return [m.n, m.mean, m.m2, m.m3, m.m4, *extremes, sketch.zeros, kll]
+
+    def categorical(self, sketch: CategoricalSketch) -> list[int]:
+        return [sketch.n, self.hll(sketch.hll), self.blob(sketch.frequent.serialize())]
+
+    def feature(self, feature: FeatureProfile) -> dict[str, Any]:
+        header: dict[str, Any] = {"c": [getattr(feature, name) for name in FeatureProfile.COUNTS]}
+        if feature.numeric is not None:
+            header["n"] = self.numeric(feature.numeric)
+        if feature.categorical is not None:
+            header["s"] = self.categorical(feature.categorical)
+        if (vector := feature.vector) is not None:
+            header["v"] = [vector.dimension, vector.wrong_dimension, self.numeric(vector.norm)]
+            header["v"] += [self.numeric(sketch) for sketch in vector.projections]
+        return header
+
+
+class _Reader:
+    def __init__(self, content: memoryview) -> None:
+        self.content = content
+        self.position = 0
+
+    def blob(self, length: int) -> bytes:
+        start, self.position = self.position, self.position + length
+        if self.position > len(self.content):
+            raise ProfileFormatError("the profile is cut short; it was not written whole")
+        return bytes(self.content[start : self.position])
+
+    def hll(self, length: int, lg_k: int) -> Any:
+        union = datasketches.hll_union(lg_k)
+        union.update(datasketches.hll_sketch.deserialize(self.blob(length)))
+        return union
+
+    def numeric(self, header: Sequence[Any]) -> NumericSketch:
+        n, mean, m2, m3, m4, minimum, maximum, zeros, kll = header
+        sketch = NumericSketch()
+        sketch.moments = Moments(n, mean, m2, m3, m4)
+        if n:
+            sketch.minimum, sketch.maximum = minimum, maximum
+        sketch.zeros = zeros
+        sketch.kll = datasketches.kll_floats_sketch.deserialize(self.blob(kll))
+        return sketch
+
+    def categorical(self, header: Sequence[int]) -> CategoricalSketch:
+        n, hll, frequent = header
+        sketch = CategoricalSketch()
+        sketch.n = n
+        sketch.hll = self.hll(hll, sketch.hll.lg_config_k)
+        sketch.frequent = datasketches.frequent_strings_sketch.deserialize(self.blob(frequent))
+        return sketch
+
+    def feature(self, header: Mapping[str, Any]) -> FeatureProfile:
+        feature = FeatureProfile()
+        for name, count in zip(FeatureProfile.COUNTS, header["c"], strict=True):
+            setattr(feature, name, count)
+        if "n" in header:
+            feature.numeric = self.numeric(header["n"])
+        if "s" in header:
+            feature.categorical = self.categorical(header["s"])
+        if "v" in header:
+            dimension, wrong, norm, *projections = header["v"]
+            feature.vector = VectorSketch(dimension)
+            feature.vector.wrong_dimension = wrong
+            feature.vector.norm = self.numeric(norm)
+            feature.vector.projections = [self.numeric(sketch) for sketch in projections]
+        return feature
+
+
+def to_bytes(profile: Profile) -> bytes:
+    """The profile's wire form."""
+    writer = _Writer()
+    header = {
+        "rows": profile.rows,
+        "errors": profile.errors,
+        "actuals": profile.actuals,
+        "distinct": writer.hll(profile.distinct_rows),
+        "features": {name: writer.feature(feature) for name, feature in profile.features.items()},
+        "outputs": {name: writer.feature(feature) for name, feature in profile.outputs.items()},
+    }
+    text = orjson.dumps(header)
+    return b"".join([_HEAD.pack(_MAGIC, FORMAT, len(text)), text, *writer.blobs])
+
+
+def from_bytes(content: bytes) -> Profile:
+    """Read `to_bytes`'s form; `ProfileFormatError` when it is newer, cut short or something else."""
+    if len(content) < _HEAD.size:
+        raise ProfileFormatError(f"{len(content)} bytes are too few for a profile")
+    magic, version, length = _HEAD.unpack_from(content)
+    if magic != _MAGIC:
+        raise ProfileFormatError(f"not a profile: it begins with {content[:4]!r}")
+    if version > FORMAT:
+        raise ProfileFormatError(
+            f"profile format {version} is newer than this reader's {FORMAT}; upgrade the collector before the agents"
+        )
+    try:
+        header = orjson.loads(content[_HEAD.size : _HEAD.size + length])
+        reader = _Reader(memoryview(content)[_HEAD.size + length :])
+        profile = Profile()
+        profile.rows, profile.errors, profile.actuals = header["rows"], header["errors"], header["actuals"]
+        profile.distinct_rows = reader.hll(header["distinct"], profile.distinct_rows.lg_config_k)
+        profile.features = {name: reader.feature(item) for name, item in header["features"].items()}
+        profile.outputs = {name: reader.feature(item) for name, item in header["outputs"].items()}
+    except ProfileFormatError:
+        raise
+    except (ValueError, KeyError, TypeError, RuntimeError, IndexError) as error:
+        raise ProfileFormatError(f"the profile is damaged: {error}") from error
+    return profile
+
+
+def to_document(key: ProfileKey, profile: Profile, *, part: str, covers: Sequence[str] = ()) -> dict[str, Any]:
+    """The profile as the document that is shipped and stored; `part` tells the parts of one window apart."""
+    return {
+        "@timestamp": datetime.fromtimestamp(key.start, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "kind": "profile",
+        "host": {"name": key.host},
+        "model": key.model,
+        "version": key.version,
+        "segment": dict(key.segment),
+        "window": {"seconds": key.seconds},
+        "part": part,
+        "rows": profile.rows,
+        "format": FORMAT,
+        "covers": list(covers),
+        "profile": base64.b64encode(to_bytes(profile)).decode("ascii"),
+    }
+
+
+def key_of_document(document: Mapping[str, Any]) -> ProfileKey:
+    """What the document's profile is of; KeyError or ValueError when it is not a profile's document."""
+    return ProfileKey(
+        host=document["host"]["name"],
+        model=document["model"],
+        version=document["version"],
+        segment=tuple(sorted(document["segment"].items())),
+        start=int(datetime.fromisoformat(document["@timestamp"]).timestamp()),
+        seconds=document["window"]["seconds"],
+    )
+
+
+def profile_of_document(document: Mapping[str, Any]) -> Profile:
+    """The document's profile; `ProfileFormatError` when it cannot be read."""
+    return from_bytes(base64.b64decode(document["profile"], validate=True))

@@ -1,0 +1,1 @@
+"""Checks: profiles in, a `CheckResult` out. Pure; one file a check."""
