@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelward_collector.checks.result import CheckKind, CheckResult, Status
+from modelward_collector.span import Span
 
 T = TypeVar("T")
 
@@ -33,14 +34,6 @@ class Alias(StrEnum):
     RESULTS = "modelward-results"
     INCIDENTS = "modelward-incidents"
     AUDIT = "modelward-audit"
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A half-open stretch of time `[start, end)`, both UTC."""
-
-    start: datetime
-    end: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,64 @@
+"""What a check looks at: a window of profiles, and the reference it is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from modelward_agent.profile import Profile, Segment, merged
+from modelward_collector.span import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The traffic of one model in one span, merged over hosts and time, apart by version and segment.
+
+    `last_row` is the end of the latest profile in it, None when there is none. The profiles are not to be changed.
+    """
+
+    model: str
+    span: Span
+    profiles: Mapping[tuple[str, Segment], Profile]
+    hosts: frozenset[str] = frozenset()
+    last_row: datetime | None = None
+
+    def versions(self) -> list[str]:
+        """The versions that had traffic, sorted."""
+        return sorted({version for version, _ in self.profiles})
+
+    def segments(self, version: str | None = None) -> dict[str, list[str]]:
+        """Every segment name with its values, sorted; of one version or of all."""
+        values: dict[str, set[str]] = {}
+        for mine, segment in self.profiles:
+            if version is None or mine == version:
+                for name, value in segment:
+                    values.setdefault(name, set()).add(value)
+        return {name: sorted(values[name]) for name in sorted(values)}
+
+    def profile(self, version: str | None = None, where: Mapping[str, str] | None = None) -> Profile:
+        """All traffic of a version (None: of all) in the segments that have every pair of `where`; a new profile."""
+        wanted = set((where or {}).items())
+        return merged(
+            profile
+            for (mine, segment), profile in self.profiles.items()
+            if (version is None or mine == version) and wanted <= set(segment)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceProfile:
+    """What normal is: `total` merged, and the reference's own windows in time order, as fine as they were kept.
+
+    `source` says where it is from, for people. `segments` is the total apart by segment, empty when not known.
+    """
+
+    source: str
+    total: Profile
+    windows: tuple[tuple[Span, Profile], ...] = ()
+    segments: Mapping[Segment, Profile] = field(default_factory=dict)
+
+    def where(self, wanted: Mapping[str, str]) -> Profile:
+        """The reference's traffic in the segments that have every pair; empty when the reference has none."""
+        pairs = set(wanted.items())
+        return merged(profile for segment, profile in self.segments.items() if pairs <= set(segment))
