@@ -176,7 +176,7 @@ class Store(Protocol):
         """Every model version that has profiles, ordered by model and version."""
 
     def watermark(self) -> datetime | None:
-        """The end of the latest profile window of any model, None when there is none."""
+        """The start of the latest profile window of any model: what came before it is complete. None without one."""
 
     # -- labels -------------------------------------------------------------------------------------------------
     def labelled(self, span: Span, *, model: str, limit: int = 200_000) -> Labelled:
