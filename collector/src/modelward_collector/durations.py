@@ -1,42 +1,5 @@
 """Durations as people write them: `5m`, `1h30m`, `7d`."""
 
-from __future__ import annotations
+from modelward_agent.durations import Duration, format_duration, parse_duration
 
-import re
-from datetime import timedelta
-from typing import Annotated, Any
-
-from pydantic import BeforeValidator, PlainSerializer
-
-_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_DURATION = re.compile(r"(?:\d+[smhdw])+")
-_TERM = re.compile(r"(\d+)([smhdw])")
-
-
-def parse_duration(text: str) -> timedelta:
-    """`1h30m` as a timedelta; ValueError that says how to write it."""
-    if not _DURATION.fullmatch(text):
-        raise ValueError(f'"{text}" is not a duration; write for example 5m, 1h or 7d')
-    return timedelta(seconds=sum(int(count) * _UNITS[unit] for count, unit in _TERM.findall(text)))
-
-
-def format_duration(duration: timedelta) -> str:
-    """The shortest text that `parse_duration` reads back, whole seconds; `0s` for none."""
-    seconds = round(duration.total_seconds())
-    terms = []
-    for unit in "wdhms":
-        count, seconds = divmod(seconds, _UNITS[unit])
-        if count:
-            terms.append(f"{count}{unit}")
-    return "".join(terms) or "0s"
-
-
-def _read(value: Any) -> Any:
-    if isinstance(value, timedelta):
-        return value
-    if isinstance(value, str):
-        return parse_duration(value)
-    raise ValueError(f"{value!r} is not a duration; write for example 5m, 1h or 7d")
-
-
-Duration = Annotated[timedelta, BeforeValidator(_read), PlainSerializer(format_duration, return_type=str)]
+__all__ = ["Duration", "format_duration", "parse_duration"]

@@ -1,0 +1,315 @@
+"""Settings from a YAML file and the environment, and errors that say what to do.
+
+Every error is one line, `modelward: <file>: <key>: <value> <problem>; <fix>`, and all of a file's errors come at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import stat
+import types
+import typing
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import orjson
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ValidationError, ValidationInfo
+from pydantic_core import ErrorDetails
+
+M = TypeVar("M", bound=BaseModel)
+
+Location = tuple[str | int, ...]
+
+_SHOWN_VALUE = 80
+
+
+class SettingsError(Exception):
+    """Settings that cannot be used; `lines` holds every error, each ready to be printed."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = list(lines)
+
+
+# -- paths and secrets ---------------------------------------------------------------------------------------------
+
+
+def _beside_the_file(value: Any, info: ValidationInfo) -> Any:
+    folder = (info.context or {}).get("folder") if isinstance(info.context, dict) else None
+    if isinstance(value, str) and folder is not None:
+        return Path(folder) / Path(value).expanduser()
+    return value
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError(f'"{path}" is not a file; create it, or correct the path')
+    if not os.access(path, os.R_OK):
+        raise ValueError(f'"{path}" cannot be read by this user; give this user the right to read it')
+    return path
+
+
+def _secret(path: Path) -> Path:
+    mode = path.stat().st_mode
+    if mode & (stat.S_IROTH | stat.S_IWOTH):
+        raise ValueError(f'"{path}" can be read by everyone on this host; run: chmod 600 {path}')
+    return path
+
+
+SettingsPath = Annotated[Path, BeforeValidator(_beside_the_file)]
+"""A path; a relative one is taken from the folder of the settings file."""
+
+ReadableFile = Annotated[SettingsPath, AfterValidator(_existing)]
+"""A file that is there and can be read."""
+
+SecretFile = Annotated[ReadableFile, AfterValidator(_secret)]
+"""A file that holds a secret: there, readable, and not by everyone."""
+
+
+def read_secret(path: Path) -> str:
+    """The secret in the file, without the line's end."""
+    return path.read_text(encoding="utf-8").rstrip("\r\n")
+
+
+# -- reading -------------------------------------------------------------------------------------------------------
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe loader, except that a key given twice is an error instead of the last one winning in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Hashable] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, Hashable) and key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f'"{key}" is given twice', key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file (empty for an empty file); `SettingsError` when it cannot be read as one."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SettingsError([_line(path, "", "there is no such file; create it, or name another one")]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError([_line(path, "", f"cannot be read ({error}); make it a readable UTF-8 file")]) from error
+    try:
+        content = yaml.load(text, Loader=_Loader)  # noqa: S506 - a subclass of the safe loader
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise SettingsError([_line(path, where, f"is not valid YAML: {problem}; correct that line")]) from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise SettingsError([_line(path, "", "must hold keys and values; write for example key: value")])
+    return content
+
+
+def _override(
+    content: dict[str, Any], prefix: str, environ: Mapping[str, str]
+) -> tuple[dict[Location, str], list[str]]:
+    """Set what `<PREFIX>__SECTION__KEY` variables say; the variable of each place set, and errors."""
+    sources: dict[Location, str] = {}
+    errors: list[str] = []
+    for name in sorted(environ):
+        if not name.startswith(f"{prefix}__"):
+            continue
+        keys = tuple(name[len(prefix) + 2 :].lower().split("__"))
+        try:
+            value = yaml.load(environ[name], Loader=_Loader)  # noqa: S506 - a subclass of the safe loader
+        except yaml.YAMLError:
+            value = environ[name]
+        place: Any = content
+        for depth, key in enumerate(keys[:-1]):
+            if isinstance(place, list) and key.isdigit() and int(key) < len(place):
+                place = place[int(key)]
+                continue
+            if isinstance(place, dict) and place.get(key) is None:
+                place[key] = {}
+            place = place.get(key) if isinstance(place, dict) else None
+            if not isinstance(place, dict | list):
+                errors.append(f"modelward: {name}: {'.'.join(keys[: depth + 1])} has no keys below it; unset {name}")
+                break
+        else:
+            if isinstance(place, list):
+                errors.append(f"modelward: {name}: an item of a list cannot be set; set the whole list instead")
+            else:
+                place[keys[-1]] = value
+                sources[keys] = name
+    return sources, errors
+
+
+def load_yaml_settings(
+    path: Path, model_class: type[M], env_prefix: str | None = None, environ: Mapping[str, str] | None = None
+) -> M:
+    """Read and validate one settings file.
+
+    With `env_prefix` `MODELWARD_AGENT`, the variable `MODELWARD_AGENT__METRICS__LISTEN` sets `metrics.listen`; its
+    value is read as YAML. Relative `SettingsPath`s start from the file's folder. Raises `SettingsError` with every
+    error there is.
+    """
+    content = read_yaml(path)
+    sources: dict[Location, str] = {}
+    errors: list[str] = []
+    if env_prefix is not None:
+        sources, errors = _override(content, env_prefix, os.environ if environ is None else environ)
+    try:
+        settings = model_class.model_validate(content, context={"folder": path.parent})
+    except ValidationError as error:
+        raise SettingsError([*errors, *explain(error, model_class, path, sources)]) from error
+    if errors:
+        raise SettingsError(errors)
+    return settings
+
+
+# -- explaining ----------------------------------------------------------------------------------------------------
+
+
+def explain(
+    error: ValidationError,
+    model_class: type[BaseModel],
+    path: Path | str,
+    sources: Mapping[Location, str] | None = None,
+) -> list[str]:
+    """Pydantic's errors as lines for the person who must act; `sources` are the places that variables set."""
+    lines = []
+    for detail in error.errors(include_url=False):
+        location = _without_tags(detail["loc"], model_class)
+        origin: Path | str = path
+        for place, variable in (sources or {}).items():
+            if place == location[: len(place)] or location == place[: len(location)]:
+                origin = variable
+        lines.append(_line(origin, _dotted(location), _problem(detail, location, model_class)))
+    return list(dict.fromkeys(lines))
+
+
+def _line(origin: Path | str, key: str, problem: str) -> str:
+    return f"modelward: {origin}: {key}: {problem}" if key else f"modelward: {origin}: {problem}"
+
+
+def _dotted(location: Location) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = orjson.dumps(value, default=str).decode()
+    except TypeError:
+        text = str(value)
+    return text if len(text) <= _SHOWN_VALUE else f"{text[:_SHOWN_VALUE]}…"
+
+
+_EXPECTED = {
+    "bool_parsing": "is not true or false; write true or false",
+    "bool_type": "is not true or false; write true or false",
+    "int_parsing": "is not a whole number; write for example 10",
+    "int_type": "is not a whole number; write for example 10",
+    "int_from_float": "is not a whole number; write for example 10",
+    "float_parsing": "is not a number; write for example 0.5",
+    "float_type": "is not a number; write for example 0.5",
+    "string_type": "is not text; put it in quotes",
+    "list_type": "is not a list; write for example [a, b]",
+    "tuple_type": "is not a list; write for example [a, b]",
+    "dict_type": "does not hold keys and values; write them below it, indented",
+    "model_type": "does not hold keys and values; write them below it, indented",
+    "model_attributes_type": "does not hold keys and values; write them below it, indented",
+    "path_type": "is not a path; write for example /var/lib/modelward",
+    "datetime_from_date_parsing": "is not a moment; write for example 2026-03-01T00:00:00Z",
+    "datetime_parsing": "is not a moment; write for example 2026-03-01T00:00:00Z",
+    "datetime_type": "is not a moment; write for example 2026-03-01T00:00:00Z",
+}
+
+
+def _problem(detail: ErrorDetails, location: Location, model_class: type[BaseModel]) -> str:
+    kind, value, context = detail["type"], _shown(detail["input"]), detail.get("ctx", {})
+    if kind == "extra_forbidden":
+        known = sorted(_keys_at(model_class, location[:-1]))
+        near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.6)
+        advice = f"did you mean {near[0]}?" if near else f"the keys here are {', '.join(known)}"
+        return f"is not a key here; {advice}"
+    if kind == "missing":
+        return "is missing; add it"
+    if kind in ("value_error", "assertion_error"):
+        return str(context.get("error", detail["msg"]))
+    if kind in _EXPECTED:
+        return f"{value} {_EXPECTED[kind]}"
+    if kind in ("literal_error", "enum"):
+        return f"{value} is not known; write {context['expected']}"
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        tags = context.get("expected_tags") or "its kind"
+        return f"{value} is of no known kind; set {context['discriminator']} to {tags}"
+    bounds = {
+        "greater_than": ("is not above", "gt"),
+        "greater_than_equal": ("is below", "ge"),
+        "less_than": ("is not below", "lt"),
+        "less_than_equal": ("is above", "le"),
+    }
+    if kind in bounds:
+        words, name = bounds[kind]
+        bound = context[name]
+        relation = {"gt": "above", "ge": "of at least", "lt": "below", "le": "of at most"}[name]
+        return f"{value} {words} {bound}; write a value {relation} {bound}"
+    return f"{value} cannot be used: {detail['msg'][:1].lower()}{detail['msg'][1:]}; correct it"
+
+
+def _models_in(annotation: Any) -> list[Any]:
+    """The types that an annotation allows, without Annotated, Union and NewType around them."""
+    origin = typing.get_origin(annotation)
+    if origin is Annotated:
+        return _models_in(typing.get_args(annotation)[0])
+    if origin in (typing.Union, types.UnionType):
+        return [inner for arm in typing.get_args(annotation) for inner in _models_in(arm)]
+    return [annotation]
+
+
+def _step(kinds: list[Any], part: str | int) -> list[Any]:
+    found: list[Any] = []
+    for kind in kinds:
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            for name, field in kind.model_fields.items():
+                if part in (name, field.alias):
+                    found += _models_in(field.annotation)
+        elif (arguments := typing.get_args(kind)) and typing.get_origin(kind) in (dict, Mapping):
+            found += _models_in(arguments[1])
+        elif arguments and isinstance(part, int):
+            found += _models_in(arguments[0])
+    return found
+
+
+def _without_tags(location: Location, model_class: type[BaseModel]) -> Location:
+    """The location as the file has it: without the names that pydantic adds for the arms of a union."""
+    kept: list[str | int] = []
+    kinds: list[Any] = [model_class]
+    for index, part in enumerate(location):
+        following = _step(kinds, part)
+        if not following and index < len(location) - 1:
+            continue
+        if not following and len(kinds) > 1 and not _is_key(kinds, part):
+            continue
+        kept.append(part)
+        kinds = following or kinds
+    return tuple(kept)
+
+
+def _is_key(kinds: list[Any], part: str | int) -> bool:
+    """Whether the part can be a key or an index here, known or not, rather than the name of a union's arm."""
+    names = {getattr(kind, "__name__", str(kind)) for kind in kinds} | {"str", "int", "float", "bool", "NoneType"}
+    return part not in names
+
+
+def _keys_at(model_class: type[BaseModel], location: Location) -> set[str]:
+    kinds: list[Any] = [model_class]
+    for part in location:
+        kinds = _step(kinds, part) or kinds
+    models = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+    return {field.alias or name for model in models for name, field in model.model_fields.items()}
