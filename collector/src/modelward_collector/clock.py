@@ -36,7 +36,10 @@ class WallClock:
 
 
 class ReplayClock:
-    """The end of the latest profile window in the store; never goes back, and the epoch while there is no data."""
+    """The start of the latest profile window in the store, before which data is complete; the epoch without data.
+
+    It never goes back.
+    """
 
     replays = True
 

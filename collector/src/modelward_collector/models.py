@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from modelward_agent.settings import ReadableFile
 from modelward_collector.durations import Duration
 
 
@@ -68,7 +68,7 @@ class ReferenceFile(_Strict):
     """A reference profile made by `modelward-agent profile`."""
 
     kind: Literal["file"]
-    path: Path
+    path: ReadableFile
 
 
 class ReferenceSpan(_Strict):
