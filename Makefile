@@ -24,6 +24,49 @@ $(VENV)/.%: requirements/%.txt agent/pyproject.toml collector/pyproject.toml | v
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e agent -e collector
 	@touch $@
 
+SPEED ?= 2
+PORT ?= 8321
+PYTEST ?= -q
+
+.PHONY: demo
+demo: $(VENV)/.demo ## a real model on a year of flights, watched: make demo SPEED=2 (days a second) PORT=8321
+	@exec $(BIN)/python -m demo --speed $(SPEED) --port $(PORT)
+
+.PHONY: test
+test: $(VENV)/.test servers ## every test; the unit tests first, then those against real servers
+	$(BIN)/python -m pytest $(PYTEST) -m 'not server' agent/tests collector/tests tests
+	$(BIN)/python -m pytest $(PYTEST) -m server agent/tests collector/tests tests
+
+.PHONY: servers
+servers: $(VENV)/.test ## install the real servers that the tests use, as far as this user may
+	@tools/install-servers $(BIN)/python
+
+.PHONY: lint
+lint: $(VENV)/.test ## style of Python and shell
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/run requirements/lock tools/*; \
+	elif [ -n "$$CI" ]; then echo 'modelward: shellcheck is not installed'; exit 1; \
+	else echo 'shellcheck is not installed; the shell scripts were not checked (apt-get install shellcheck)'; fi
+
+.PHONY: types
+types: $(VENV)/.test ## types, strictly
+	$(BIN)/mypy agent/src collector/src demo bench/*.py tests
+
+build/peers: requirements/peers.txt | venv-check
+	@echo 'Installing the peers that the benches measure against into build/peers …'
+	@$(PYTHON) -m venv build/peers
+	@build/peers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch build/peers
+
+.PHONY: bench
+bench: $(VENV)/.test build/peers servers ## the numbers that must hold, each beside its peer; takes about half an hour
+	$(BIN)/python -m bench
+
+.PHONY: lock
+lock: ## make the lock files anew (needs uv)
+	requirements/lock
+
 .PHONY: clean
 clean: ## remove the virtual environment and everything built
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis
