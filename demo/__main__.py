@@ -1,0 +1,174 @@
+"""`make demo`: sets up, starts Modelward, and plays a year of flights back while it watches."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pandas as pd
+
+from demo import flights
+from demo.replay import replay
+from modelward_agent import Recorder
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build" / "demo"
+HOME = BUILD / "home"
+MODEL = "arrival-delay"
+VERSION = "january"
+READY_WITHIN = 60.0
+ENDS_WITHIN = 20.0
+FIRST_REPLAYED = flights.TRAINED_UNTIL
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the demo until Ctrl-C, or with `--exit` until the year is over; the exit code."""
+    options = _options(arguments)
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    rows, model = _prepare()
+    _fresh_home(options.port)
+    with contextlib.suppress(KeyboardInterrupt), _modelward(options.port) as url:
+        print(url, flush=True)
+        print(
+            f"  The page of {MODEL} shows what has changed since January: {url}models/{MODEL}\n"
+            f"  Replaying 2013 at {options.speed:g} days a second; Ctrl-C ends it.\n",
+            flush=True,
+        )
+        _watch(rows, model, options)
+    print("\nDemo ended.", flush=True)
+    return 0
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
+    parser.add_argument("--speed", type=float, default=2.0, help="days of 2013 a second (default 2)")
+    parser.add_argument("--port", type=int, default=8321, help="where to open (default 8321)")
+    parser.add_argument("--until", type=pd.Timestamp, default=None, help="end the replay at this day of 2013")
+    parser.add_argument("--exit", action="store_true", help="end when the replay does, instead of staying up")
+    options = parser.parse_args(arguments)
+    if not 0 < options.speed <= 1000:
+        parser.error(
+            f"--speed {options.speed:g}: write a number of days a second above 0 and up to 1000, for example 2"
+        )
+    return options
+
+
+def _prepare() -> tuple[pd.DataFrame, Any]:
+    """The flights after January and the trained model; what was made before is used again."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    _say("Reading the flights of 2013")
+    rows = flights.load()
+    january = rows[rows["departed"] < FIRST_REPLAYED]
+    trained, reference = BUILD / "model.pickle", BUILD / "january.profile.jsonl"
+    if trained.exists() and reference.exists():
+        # Our own file of an earlier run, in a folder that only this user writes.
+        model = pickle.loads(trained.read_bytes())  # noqa: S301
+    else:
+        _say(f"Training on January's {len(january):,} departures")
+        model = flights.train(january)
+        _say("Profiling January: the reference")
+        data = BUILD / "january.parquet"
+        flights.write_training_data(january, model, data)
+        command = [_program("modelward-agent"), "profile", str(data), "--model", MODEL, "--version", VERSION]
+        command += ["--timestamp", "departed", "--window", "1d", "--segment", flights.SEGMENT]
+        command += ["--prediction", "prediction", "--actual", "actual", "--output", str(reference)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        partial = trained.with_suffix(".partial")
+        partial.write_bytes(pickle.dumps(model))
+        partial.replace(trained)
+    return rows[rows["departed"] >= FIRST_REPLAYED].reset_index(drop=True), model
+
+
+def _fresh_home(port: int) -> None:
+    """Every run begins the year anew: an empty store, and the demo's configuration."""
+    shutil.rmtree(HOME, ignore_errors=True)
+    shutil.copytree(Path(__file__).parent / "home", HOME)
+    shutil.copy(BUILD / "january.profile.jsonl", HOME / "models.d" / "january.profile.jsonl")
+
+
+@contextlib.contextmanager
+def _modelward(port: int) -> Iterator[str]:
+    """`modelward up` as a child, ready to answer; its address. What it says goes to a log file."""
+    log = BUILD / "modelward.log"
+    _say("Starting Modelward")
+    with log.open("wb") as output:
+        child = subprocess.Popen(
+            [_program("modelward"), "up", "--home", str(HOME), "--port", str(port)],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        url = f"http://127.0.0.1:{port}/"
+        _wait_until_ready(url, child, log)
+        yield url
+    finally:
+        child.send_signal(signal.SIGINT)
+        try:
+            child.wait(ENDS_WITHIN)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+
+
+def _wait_until_ready(url: str, child: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + READY_WITHIN
+    while time.monotonic() < deadline:
+        if child.poll() is not None:
+            raise SystemExit(f"modelward: it did not start:\n{log.read_text()}")
+        with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
+            urllib.request.urlopen(f"{url}readyz", timeout=2).close()  # noqa: S310 - our own loopback address
+            return
+        time.sleep(0.1)
+    raise SystemExit(f"modelward: it was not ready within {READY_WITHIN:g} s; see {log}")
+
+
+def _watch(rows: pd.DataFrame, model: Any, options: argparse.Namespace) -> None:
+    if options.until is not None:
+        until = options.until.tz_localize("UTC") if options.until.tzinfo is None else options.until
+        rows = rows[rows["departed"] < until].reset_index(drop=True)
+    in_place = sys.stdout.isatty()
+    shown = 0.0
+    with Recorder(MODEL, VERSION, journal=HOME / "journal") as recorder:
+        for progress in replay(rows, model, recorder, days_per_second=options.speed):
+            if time.monotonic() - shown >= (0.25 if in_place else 5.0):
+                shown = time.monotonic()
+                _show(progress.moment, progress.predictions, progress.actuals, in_place=in_place)
+        _show(progress.moment, progress.predictions, progress.actuals, in_place=in_place)
+    if not options.exit:
+        print("\n  The year is over. Modelward stays up until Ctrl-C.", flush=True)
+        signal.pause()
+
+
+def _show(moment: pd.Timestamp, predictions: int, actuals: int, *, in_place: bool) -> None:
+    line = f"  {moment:%d %b %Y}   {predictions:>9,} predictions   {actuals:>9,} delays known"
+    print(f"\r{line}" if in_place else line, end="" if in_place else "\n", flush=True)
+
+
+def _say(what: str) -> None:
+    print(f"{what} …", flush=True)
+
+
+def _program(name: str) -> str:
+    return str(Path(sys.executable).with_name(name))
+
+
+def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())
