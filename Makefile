@@ -32,6 +32,12 @@ PYTEST ?= -q
 demo: $(VENV)/.demo ## a real model on a year of flights, watched: make demo SPEED=2 (days a second) PORT=8321
 	@exec $(BIN)/python -m demo --speed $(SPEED) --port $(PORT)
 
+.PHONY: install
+install: $(VENV)/.run ## the agent and the collector into .venv, nothing else
+
+.PHONY: check
+check: lint types test ## everything that a change must pass
+
 .PHONY: test
 test: $(VENV)/.test servers ## every test; the unit tests first, then those against real servers
 	$(BIN)/python -m pytest $(PYTEST) -m 'not server' agent/tests collector/tests tests

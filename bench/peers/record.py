@@ -18,13 +18,13 @@ ROUNDS = 5
 class NullExporter(LogRecordExporter):
     """Takes everything and keeps nothing, so that only the caller's side is measured."""
 
-    def export(self, batch):  # noqa: D102
+    def export(self, batch):
         return LogRecordExportResult.SUCCESS
 
-    def shutdown(self):  # noqa: D102
+    def shutdown(self):
         return None
 
-    def force_flush(self, timeout_millis=30_000):  # noqa: D102
+    def force_flush(self, timeout_millis=30_000):
         return True
 
 
