@@ -6,11 +6,13 @@ reference.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from apscheduler.triggers.cron import CronTrigger
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from modelward_agent.settings import ReadableFile
 from modelward_collector.durations import Duration
@@ -106,6 +108,34 @@ class Schedule(_Strict):
     cron: str | None = None
     window: Duration
     enabled: bool = True
+
+    @field_validator("every", "window")
+    @classmethod
+    def _some_time(cls, value: timedelta | None) -> timedelta | None:
+        if value is not None and value < timedelta(seconds=1):
+            raise ValueError('"0s" is no time at all; write for example 5m, 1h or 7d')
+        return value
+
+    @field_validator("cron")
+    @classmethod
+    def _is_cron(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                CronTrigger.from_crontab(value, timezone=UTC)
+            except ValueError as error:
+                raise ValueError(
+                    f'"{value}" is not a cron expression ({error}); write minute, hour, day of the month, month and '
+                    "day of the week, for example 0 6 * * *"
+                ) from error
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _cron_instead_of_the_default(cls, content: Any) -> Any:
+        """`cron` alone replaces the default `every`."""
+        if isinstance(content, Mapping) and content.get("cron") is not None and "every" not in content:
+            return {**content, "every": None}
+        return content
 
     @model_validator(mode="after")
     def _one_of(self) -> Schedule:
