@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
 from modelward_agent.profile.categorical import CategoricalSketch
 from modelward_agent.profile.numeric import NumericSketch
 from modelward_agent.profile.vector import VectorSketch
@@ -71,6 +76,25 @@ class FeatureProfile:
     def rows(self) -> int:
         """Rows seen, with and without a value."""
         return self.present + self.missing
+
+    def update_numbers(self, values: NDArray[np.float64]) -> None:
+        """Fold numbers, finite or not, shape (n,); those that are not finite are counted apart."""
+        finite = np.isfinite(values)
+        if not finite.all():
+            self.nan += int(np.count_nonzero(np.isnan(values)))
+            self.positive_infinity += int(np.count_nonzero(np.isposinf(values)))
+            self.negative_infinity += int(np.count_nonzero(np.isneginf(values)))
+            values = values[finite]
+        if len(values):
+            if self.numeric is None:
+                self.numeric = NumericSketch()
+            self.numeric.update(values)
+
+    def update_counts(self, counts: Mapping[str, int]) -> None:
+        """Fold each string as often as its count says."""
+        if self.categorical is None:
+            self.categorical = CategoricalSketch()
+        self.categorical.update_counts(counts)
 
     def merge(self, other: FeatureProfile) -> None:
         """Add the other's rows to this one's; the other stays as it is."""

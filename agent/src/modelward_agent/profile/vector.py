@@ -41,9 +41,19 @@ class VectorSketch:
 
     def update(self, vectors: NDArray[np.float64]) -> None:
         """Fold finite embeddings, shape (n, dimension)."""
-        self.norm.update(np.linalg.norm(vectors, axis=1))
-        projected = np.ascontiguousarray((vectors @ directions(self.dimension)).T)
-        for sketch, values in zip(self.projections, projected, strict=True):
+        self.update_projected(self.project(vectors))
+
+    def project(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Norm and projections of embeddings, shape (n, dimension) to (1 + PROJECTIONS, n)."""
+        projected = np.empty((1 + PROJECTIONS, len(vectors)))
+        projected[0] = np.linalg.norm(vectors, axis=1)
+        projected[1:] = (vectors @ directions(self.dimension)).T
+        return projected
+
+    def update_projected(self, projected: NDArray[np.float64]) -> None:
+        """Fold what `project` made; every number is finite."""
+        self.norm.update(projected[0])
+        for sketch, values in zip(self.projections, projected[1:], strict=True):
             sketch.update(values)
 
     def merge(self, other: VectorSketch) -> None:

@@ -1,0 +1,1 @@
+"""Reading what applications wrote: follow files, parse their lines, quarantine, checkpoint."""

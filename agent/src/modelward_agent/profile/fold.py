@@ -1,0 +1,469 @@
+"""From records to profiles, column by column.
+
+Rows are grouped by (model, version, segment, window of their event time), turned into columns, and each column is
+folded by what it holds. Finite numbers wait as small float64 blocks until there are enough of them to make a sketch's
+update cheap; everything else is counted at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import blake2b
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelward_agent.journal.parse import FLOAT_WORDS, Kind, Record
+from modelward_agent.profile.feature import FeatureProfile
+from modelward_agent.profile.profile import OTHER_SEGMENT, Profile, ProfileKey, Segment
+from modelward_agent.profile.vector import VectorSketch
+
+_PENDING_ROWS = 4096
+"""Numbers of a feature that wait for its sketch; a sketch's update costs about 25 µs beside 20 ns a number."""
+
+_PENDING_VALUES = 1 << 20
+"""Numbers that wait in all; 8 MiB."""
+
+_DENSE_LAYOUTS = 4
+"""Batches with more different sets of feature names are folded value by value."""
+
+_NO_SEGMENT: Segment = ()
+_NUMBERS = frozenset({float, int})
+_NUMBERS_AND_NULL = frozenset({float, int, type(None)})
+_UINT64 = np.uint64
+_OFFSET = _UINT64(0x9E3779B97F4A7C15)
+_TRUE_HASH, _FALSE_HASH = 0xD1B54A32D192ED03, 0xABC98388FB8FAC02
+
+Hashes = NDArray[np.uint64]
+Numbers = NDArray[np.float64]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one call of `Folder.fold` saw, for `/metrics`; keys are (model, version) or (model, feature).
+
+    `latencies` are in milliseconds, in the records' order. `features_beyond_limit` counts values that were left out
+    because their model has more features than `max_features`.
+    """
+
+    predictions: Counter[tuple[str, str]] = field(default_factory=Counter)
+    errors: Counter[tuple[str, str]] = field(default_factory=Counter)
+    actuals: Counter[tuple[str, str]] = field(default_factory=Counter)
+    latencies: defaultdict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
+    missing: Counter[tuple[str, str]] = field(default_factory=Counter)
+    features_beyond_limit: int = 0
+
+
+@dataclass(slots=True)
+class _Batch:
+    predictions: list[dict[str, Any]] = field(default_factory=list)
+    actuals: list[dict[str, Any]] = field(default_factory=list)
+    errors: int = 0
+
+
+class Folder:
+    """Folds records into one profile for each (model, version, segment, window of event time).
+
+    At most `max_segments` segments are told apart in a model's window, the rest goes to `OTHER_SEGMENT`; of a model's
+    features the first `max_features` are profiled. Give it chunks of about a thousand records: a chunk's columns are
+    what is fast. Not thread-safe.
+    """
+
+    def __init__(self, host: str, window_seconds: int = 60, max_segments: int = 64, max_features: int = 2000) -> None:
+        self.host = host
+        self.window_seconds = window_seconds
+        self.max_segments = max_segments
+        self.max_features = max_features
+        self._windows: dict[ProfileKey, _Window] = {}
+        self._segments: defaultdict[tuple[str, int], set[Segment]] = defaultdict(set)
+        self.rows = 0
+
+    @property
+    def open_windows(self) -> int:
+        """How many profiles `take` would hand over."""
+        return len(self._windows)
+
+    def fold(self, records: Iterable[Record]) -> Tally:
+        """Fold predictions, actuals and errors; records of other kinds are passed over."""
+        tally = Tally()
+        seconds = self.window_seconds
+        batches: defaultdict[tuple[str, str, Segment, int], _Batch] = defaultdict(_Batch)
+        prediction, actual, error = Kind.PREDICTION, Kind.ACTUAL, Kind.ERROR
+        for kind, at, document in records:
+            if kind is not prediction and kind is not actual and kind is not error:
+                continue
+            segment = document.get("segment")
+            batch = batches[
+                document["model"],
+                document.get("version") or "",
+                tuple(sorted(segment.items())) if segment else _NO_SEGMENT,
+                int(at // seconds) * seconds,
+            ]
+            if kind is prediction:
+                batch.predictions.append(document)
+            elif kind is actual:
+                batch.actuals.append(document)
+            else:
+                batch.errors += 1
+        for (model, version, segment, start), batch in batches.items():
+            self._window(model, version, segment, start).fold(batch, tally)
+            self.rows += len(batch.predictions)
+        if sum(window.pending for window in self._windows.values()) > _PENDING_VALUES:
+            for window in self._windows.values():
+                window.flush()
+        return tally
+
+    def take(self) -> list[tuple[ProfileKey, Profile]]:
+        """Everything folded since the last call, by key; the folder starts anew."""
+        taken = []
+        for key, window in sorted(self._windows.items(), key=lambda item: item[0]):
+            window.flush()
+            taken.append((key, window.profile))
+        self._windows, self.rows = {}, 0
+        self._segments.clear()
+        return taken
+
+    def _window(self, model: str, version: str, segment: Segment, start: int) -> _Window:
+        if segment:
+            known = self._segments[model, start]
+            if segment not in known:
+                if len(known) < self.max_segments:
+                    known.add(segment)
+                else:
+                    segment = OTHER_SEGMENT
+        key = ProfileKey(self.host, model, version, segment, start, self.window_seconds)
+        window = self._windows.get(key)
+        if window is None:
+            window = self._windows[key] = _Window(model, version, self.max_features)
+        return window
+
+
+class _Window:
+    """One profile that is being filled."""
+
+    __slots__ = ("features", "max_features", "model", "outputs", "profile", "version")
+
+    def __init__(self, model: str, version: str, max_features: int) -> None:
+        self.model = model
+        self.version = version
+        self.max_features = max_features
+        self.profile = Profile()
+        self.features = _Columns(self.profile.features)
+        self.outputs = _Columns(self.profile.outputs)
+
+    @property
+    def pending(self) -> int:
+        return self.features.pending + self.outputs.pending
+
+    def flush(self) -> None:
+        self.features.flush()
+        self.outputs.flush()
+
+    def fold(self, batch: _Batch, tally: Tally) -> None:
+        key = (self.model, self.version)
+        if batch.predictions:
+            tally.predictions[key] += len(batch.predictions)
+            self._fold_outputs(batch.predictions, tally.latencies[key])
+            self._fold_features([document["features"] for document in batch.predictions], tally)
+        if batch.actuals:
+            tally.actuals[key] += len(batch.actuals)
+            self.profile.actuals += len(batch.actuals)
+            self.outputs.fold("actual", [document["actual"] for document in batch.actuals])
+        if batch.errors:
+            tally.errors[key] += batch.errors
+            self.profile.errors += batch.errors
+        if max(self.features.pending_rows, self.outputs.pending_rows) >= _PENDING_ROWS:
+            self.flush()
+
+    def _fold_outputs(self, documents: list[dict[str, Any]], latencies: list[float]) -> None:
+        predictions = [document.get("prediction") for document in documents]
+        if dict in set(map(type, predictions)):
+            classes = [prediction for prediction in predictions if type(prediction) is dict]
+            predictions = [prediction for prediction in predictions if type(prediction) is not dict]
+            tops, scores, sums = zip(*map(_top_class, classes), strict=True)
+            self.outputs.fold("prediction", tops)
+            self.outputs.fold("score", scores)
+            self.outputs.fold("probability_sum", sums)
+        if predictions:
+            self.outputs.fold("prediction", predictions)
+        taken = [latency for document in documents if (latency := document.get("latency_ms")) is not None]
+        if taken:
+            self.outputs.fold("latency_ms", taken)
+            latencies.extend(taken)
+
+    def _fold_features(self, rows: list[dict[str, Any]], tally: Tally) -> None:
+        layouts: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+        names: list[str] | None = None
+        for row in rows:
+            here = list(row)
+            if here != names:
+                names = here
+                layout = layouts.setdefault(tuple(names), [])
+                if len(layouts) > _DENSE_LAYOUTS and len(layouts) * 16 > len(rows):
+                    self._fold_sparse(rows, tally)
+                    return
+            layout.append(row)
+        for layout_names, layout in layouts.items():
+            self._fold_dense(layout_names, layout, tally)
+
+    def _fold_dense(self, names: tuple[str, ...], rows: list[dict[str, Any]], tally: Tally) -> None:
+        """Rows that all have these features in this order."""
+        n, width = len(rows), len(names)
+        flat = list(chain.from_iterable(map(dict.values, rows)))
+        kept = self._admit(names)
+        tally.features_beyond_limit += n * (width - len(kept))
+        if len(kept) == width and _NUMBERS.issuperset(set(map(type, flat))):
+            matrix = np.ascontiguousarray(np.fromiter(flat, np.float64, count=len(flat)).reshape(n, width).T)
+            hashes = self.features.fold_numbers(names, matrix)
+        else:
+            hashes = np.zeros(n, dtype=_UINT64)
+            numeric: list[str] = []
+            columns: list[Numbers] = []
+            for index, name in enumerate(names):
+                if name not in kept:
+                    continue
+                values = flat[index::width]
+                if _NUMBERS.issuperset(set(map(type, values))):
+                    numeric.append(name)
+                    columns.append(np.fromiter(values, np.float64, count=n))
+                else:
+                    column_hashes, missing = self.features.fold(name, values)
+                    hashes += column_hashes
+                    if missing:
+                        tally.missing[self.model, name] += missing
+            if numeric:
+                hashes += self.features.fold_numbers(tuple(numeric), np.array(columns))
+        self._finish_rows(n, kept, hashes, tally)
+
+    def _fold_sparse(self, rows: list[dict[str, Any]], tally: Tally) -> None:
+        """Rows whose features differ: each value is put into its column by hand."""
+        n = len(rows)
+        columns: defaultdict[str, tuple[list[int], list[Any]]] = defaultdict(lambda: ([], []))
+        for index, row in enumerate(rows):
+            for name, value in row.items():
+                where, values = columns[name]
+                where.append(index)
+                values.append(value)
+        kept = self._admit(columns)
+        hashes = np.zeros(n, dtype=_UINT64)
+        for name, (where, values) in columns.items():
+            if name not in kept:
+                tally.features_beyond_limit += len(values)
+                continue
+            column_hashes, missing = self.features.fold(name, values)
+            hashes[np.array(where)] += column_hashes
+            absent = n - len(values)
+            self.profile.features[name].missing += absent
+            if missing + absent:
+                tally.missing[self.model, name] += missing + absent
+        self._finish_rows(n, kept, hashes, tally)
+
+    def _admit(self, names: Iterable[str]) -> set[str]:
+        """Those of the names that are profiled; a new one was missing in every row so far."""
+        features = self.profile.features
+        kept = set(names)
+        for name in sorted(kept - features.keys()) if len(kept) + len(features) > self.max_features else names:
+            if name not in features:
+                if len(features) < self.max_features:
+                    features[name] = FeatureProfile()
+                    features[name].missing = self.profile.rows
+                else:
+                    kept.discard(name)
+        return kept
+
+    def _finish_rows(self, n: int, present: set[str], hashes: Hashes, tally: Tally) -> None:
+        """Count `n` rows that had only the features `present`, each with its hash."""
+        features = self.profile.features
+        if len(present) < len(features):
+            for name, feature in features.items():
+                if name not in present:
+                    feature.missing += n
+                    tally.missing[self.model, name] += n
+        self.profile.rows += n
+        add_row_hashes(self.profile, hashes)
+
+
+class _Columns:
+    """Feature profiles by name, and the numbers that wait for their sketches."""
+
+    __slots__ = ("_blocks", "_projected", "pending", "pending_rows", "profiles")
+
+    def __init__(self, profiles: dict[str, FeatureProfile]) -> None:
+        self.profiles = profiles
+        self.pending = 0
+        self.pending_rows = 0
+        self._blocks: defaultdict[tuple[str, ...], list[Numbers]] = defaultdict(list)
+        self._projected: defaultdict[str, list[Numbers]] = defaultdict(list)
+
+    def fold_numbers(self, names: tuple[str, ...], matrix: Numbers) -> Hashes:
+        """Numbers, finite or not, shape (features, rows); answers the rows' hashes, shape (rows,)."""
+        self._blocks[names].append(matrix)
+        self.pending += matrix.size
+        self.pending_rows += matrix.shape[1]
+        hashes: Hashes = (hash_numbers(matrix) * _weights(names)).sum(axis=0, dtype=_UINT64)
+        return hashes
+
+    def fold(self, name: str, values: Sequence[Any]) -> tuple[Hashes, int]:
+        """Values as JSON gave them; answers the rows' hashes, shape (rows,), and how many were null."""
+        profile = self.profiles.get(name)
+        if profile is None:
+            profile = self.profiles[name] = FeatureProfile()
+        types = set(map(type, values))
+        if types <= _NUMBERS_AND_NULL:
+            return self._fold_numbers_and_null(name, profile, np.array(values, dtype=np.float64))
+        if types == {str}:
+            return self._fold_strings(name, profile, values) * _weights((name,))[0], 0
+        hashes = np.zeros(len(values), dtype=_UINT64)
+        missing = 0
+        positions: defaultdict[type, list[int]] = defaultdict(list)
+        for index, value in enumerate(values):
+            positions[type(value)].append(index)
+        for kind, where in positions.items():
+            some = [values[index] for index in where]
+            if kind is type(None):
+                missing = len(some)
+                profile.missing += missing
+            elif kind is bool:
+                true = np.array(some)
+                profile.true += int(true.sum())
+                profile.false += len(some) - int(true.sum())
+                hashes[where] = np.where(true, _UINT64(_TRUE_HASH), _UINT64(_FALSE_HASH))
+            elif kind is str:
+                hashes[where] = self._fold_strings(name, profile, some)
+            elif kind is list:
+                hashes[where] = self._fold_lists(name, profile, some)
+            elif kind in _NUMBERS:
+                numbers = np.array(some, dtype=np.float64)
+                self._wait((name,), numbers[np.newaxis])
+                hashes[where] = hash_numbers(numbers)
+            else:
+                profile.other += len(some)
+        return hashes * _weights((name,))[0], missing
+
+    def flush(self) -> None:
+        """Give every sketch the numbers that wait for it."""
+        for names, blocks in self._blocks.items():
+            matrix = blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1)
+            for name, numbers in zip(names, matrix, strict=True):
+                profile = self.profiles.get(name)
+                if profile is None:
+                    profile = self.profiles[name] = FeatureProfile()
+                profile.update_numbers(numbers)
+        for name, blocks in self._projected.items():
+            vector = self.profiles[name].vector
+            assert vector is not None
+            vector.update_projected(np.concatenate(blocks, axis=1))
+        self._blocks.clear()
+        self._projected.clear()
+        self.pending = self.pending_rows = 0
+
+    def _wait(self, names: tuple[str, ...], matrix: Numbers) -> None:
+        self._blocks[names].append(matrix)
+        self.pending += matrix.size
+        self.pending_rows += matrix.shape[1]
+
+    def _fold_numbers_and_null(self, name: str, profile: FeatureProfile, numbers: Numbers) -> tuple[Hashes, int]:
+        null = np.isnan(numbers)
+        missing = int(np.count_nonzero(null))
+        profile.missing += missing
+        if missing < len(numbers):
+            self._wait((name,), (numbers[~null] if missing else numbers)[np.newaxis])
+        hashes = hash_numbers(numbers)
+        hashes[null] = 0
+        return hashes * _weights((name,))[0], missing
+
+    def _fold_strings(self, name: str, profile: FeatureProfile, strings: Sequence[str]) -> Hashes:
+        counts = Counter(strings)
+        hashes = np.fromiter(
+            map({text: hash_text(text) for text in counts}.__getitem__, strings), _UINT64, len(strings)
+        )
+        for word, number in FLOAT_WORDS.items():
+            count = counts.pop(word, 0)
+            if count:
+                self._wait((name,), np.full((1, count), number))
+        if counts:
+            profile.update_counts(counts)
+        return hashes
+
+    def _fold_lists(self, name: str, profile: FeatureProfile, lists: list[list[Any]]) -> Hashes:
+        hashes = np.zeros(len(lists), dtype=_UINT64)
+        by_dimension: defaultdict[int, list[int]] = defaultdict(list)
+        for index, vector in enumerate(lists):
+            if vector and _NUMBERS.issuperset(set(map(type, vector))):
+                by_dimension[len(vector)].append(index)
+            else:
+                profile.other += 1
+        for dimension, where in by_dimension.items():
+            flat = list(chain.from_iterable([lists[index] for index in where]))
+            vectors = np.fromiter(flat, np.float64, count=len(flat)).reshape(len(where), dimension)
+            hashes[where] = hash_vectors(vectors)
+            if profile.vector is None:
+                profile.vector = VectorSketch(dimension)
+            if profile.vector.dimension != dimension:
+                profile.vector.wrong_dimension += len(where)
+                continue
+            projected = profile.vector.project(vectors)
+            usable = np.isfinite(projected).all(axis=0)
+            profile.other += len(where) - int(np.count_nonzero(usable))
+            self._projected[name].append(projected[:, usable])
+            self.pending += projected.size
+            self.pending_rows += len(where)
+        return hashes
+
+
+def _top_class(probabilities: dict[str, Any]) -> tuple[str | None, float, float]:
+    """The most probable class, its probability, and the sum of all; no class when no probability is a number."""
+    if str in set(map(type, probabilities.values())):
+        probabilities = {name: FLOAT_WORDS.get(p, p) if type(p) is str else p for name, p in probabilities.items()}
+    top = max(probabilities, key=lambda name: -math.inf if math.isnan(probabilities[name]) else probabilities[name])
+    score = float(probabilities[top])
+    return None if math.isnan(score) else top, score, float(sum(probabilities.values()))
+
+
+def hash_numbers(numbers: Numbers) -> Hashes:
+    """A hash of each number, the same in every process; equal numbers have equal ones."""
+    bits = (numbers + 0.0).view(_UINT64)  # -0.0 becomes 0.0
+    folded = bits >> _UINT64(32)
+    folded ^= bits
+    folded += _OFFSET
+    return folded
+
+
+@lru_cache(maxsize=1 << 14)
+def hash_text(text: str) -> int:
+    """A hash of the string, the same in every process; a word for a number that JSON lacks hashes as that number."""
+    if text in FLOAT_WORDS:
+        return int(hash_numbers(np.array([FLOAT_WORDS[text]]))[0])
+    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
+def hash_vectors(vectors: Numbers) -> Hashes:
+    """A hash of each row, shape (n, dimension) to (n,)."""
+    hashes: Hashes = (hash_numbers(vectors) * _positions(vectors.shape[1])).sum(axis=1, dtype=_UINT64)
+    return hashes
+
+
+@lru_cache(maxsize=1024)
+def _weights(names: tuple[str, ...]) -> Hashes:
+    """An odd multiplier for each name, shape (names, 1); a row's hash sums its values', so their order is no matter."""
+    return np.array([[hash_text(name) | 1] for name in names], dtype=_UINT64)
+
+
+@lru_cache(maxsize=64)
+def _positions(dimension: int) -> Hashes:
+    drawn = np.random.Generator(np.random.PCG64(dimension)).integers(0, 1 << 63, size=dimension, dtype=_UINT64)
+    weights: Hashes = drawn | _UINT64(1)
+    return weights
+
+
+def add_row_hashes(profile: Profile, hashes: Hashes) -> None:
+    """Count rows by their hashes, shape (n,), among the profile's distinct ones."""
+    update = profile.distinct_rows.update
+    for value in hashes.view(np.int64).tolist():
+        update(value)
