@@ -205,8 +205,11 @@ def available() -> None:
 
 
 def find_java() -> Path:
-    """A Java home that runs Elasticsearch: of the installed ones, or the one beside the server."""
-    for home in [*sorted(Path("/usr/lib/jvm").glob("*"), reverse=True), SERVERS / "java"]:
+    """An installed Java home that is new enough. A runtime trimmed by jlink is none: the server needs jdk.jlink."""
+    homes = sorted(Path("/usr/lib/jvm").glob("*"), reverse=True)
+    if "ES_JAVA_HOME" in os.environ:
+        homes.insert(0, Path(os.environ["ES_JAVA_HOME"]))
+    for home in homes:
         release = home / "release"
         if not (home / "bin" / "java").is_file() or not release.is_file():
             continue
@@ -214,7 +217,7 @@ def find_java() -> Path:
             name, _, value = line.partition("=")
             if name == "JAVA_VERSION" and int(value.strip('"').partition(".")[0]) >= JAVA_MIN:
                 return home.resolve()
-    raise ServerMissingError("Elasticsearch", f"no Java {JAVA_MIN} or newer in /usr/lib/jvm")
+    raise ServerMissingError("Elasticsearch", f"no Java {JAVA_MIN} or newer in /usr/lib/jvm or ES_JAVA_HOME")
 
 
 def _archive() -> Path:
