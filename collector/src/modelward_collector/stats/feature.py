@@ -1,0 +1,220 @@
+"""A feature unfolded for comparison, and the tests that compare two."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelward_agent.profile import FeatureProfile
+from modelward_collector.stats.categories import CategoryScatter, CategoryView, category_tests
+from modelward_collector.stats.combine import cauchy_combination
+from modelward_collector.stats.effect import FLOOR
+from modelward_collector.stats.ks import ks_test
+from modelward_collector.stats.moments import mean_test, variance_test
+from modelward_collector.stats.outcome import NOT_APPLICABLE, Outcome
+from modelward_collector.stats.psi import decile_edges, psi_test
+from modelward_collector.stats.shares import share_test
+from modelward_collector.stats.view import NumericView
+from modelward_collector.stats.wasserstein import sliced_wasserstein_distance, wasserstein_distance
+
+NUMERIC, CATEGORICAL, BOOLEAN, EMBEDDING, MIXED, EMPTY = (
+    "numeric",
+    "categorical",
+    "boolean",
+    "embedding",
+    "other",
+    "empty",
+)
+
+WEIGHTS: Mapping[str, Mapping[str, float]] = {
+    NUMERIC: {"mean": 0.35, "variance": 0.25, "ks": 0.2, "psi": 0.1, "zeros": 0.05, "missing": 0.04, "type": 0.01},
+    EMBEDDING: {"mean": 0.45, "variance": 0.25, "ks": 0.25, "missing": 0.04, "type": 0.01},
+    CATEGORICAL: {"chi_squared": 0.45, "linf": 0.5, "missing": 0.04, "type": 0.01},
+    BOOLEAN: {"linf": 0.95, "missing": 0.04, "type": 0.01},
+    MIXED: {"missing": 0.5, "type": 0.5},
+    EMPTY: {"missing": 0.5, "type": 0.5},
+}
+"""What each test gets of a feature's error probability; fixed, whatever the data. Mean and variance are exact at any
+number of rows and get most; a changed type or missing share is rarely subtle and needs little."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureScatter:
+    """How the reference's own windows of a feature differ beyond sampling noise; zeros when not known."""
+
+    mean: float = 0.0
+    log_variance: float = 0.0
+    gap: float = 0.0
+    distance: float = 0.0
+    zeros: float = 0.0
+    missing: float = 0.0
+    categories: CategoryScatter = field(default_factory=CategoryScatter)
+    projections: tuple[FeatureScatter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureView:
+    """A feature's rows by what they hold. `kind` is what most present rows are; `missing` counts nulls and NaN.
+
+    `types` counts present rows by type. `edges` are the bins of the index when this is the reference.
+    """
+
+    kind: str
+    rows: int
+    missing: int
+    types: Mapping[str, int]
+    numeric: NumericView | None = None
+    categories: CategoryView | None = None
+    projections: tuple[NumericView, ...] = ()
+    dimension: int = 0
+    edges: NDArray[np.float64] | None = None
+
+    @classmethod
+    def of(cls, feature: FeatureProfile) -> FeatureView:
+        """Unfold a feature's profile."""
+        types = type_counts(feature)
+        kind = max(types, key=lambda name: types[name]) if any(types.values()) else EMPTY
+        numeric = NumericView.of(feature.numeric) if feature.numeric is not None and feature.numeric.n else None
+        categories: CategoryView | None = None
+        if kind == BOOLEAN:
+            categories = CategoryView(feature.booleans, {"true": feature.true, "false": feature.false})
+        elif feature.categorical is not None and feature.categorical.n:
+            categories = CategoryView.of(feature.categorical)
+        projections: tuple[NumericView, ...] = ()
+        vector = feature.vector
+        if vector is not None and vector.n:
+            projections = tuple(NumericView.of(sketch) for sketch in (*vector.projections, vector.norm))
+        return cls(
+            kind=kind,
+            rows=feature.rows,
+            missing=feature.missing + feature.nan,
+            types=types,
+            numeric=numeric,
+            categories=categories,
+            projections=projections,
+            dimension=vector.dimension if vector is not None else 0,
+            edges=decile_edges(numeric) if numeric is not None else None,
+        )
+
+    @property
+    def present(self) -> int:
+        """Rows with a value that is not NaN."""
+        return sum(self.types.values())
+
+
+def type_counts(feature: FeatureProfile) -> dict[str, int]:
+    """Present rows by type; infinities and embeddings of another dimension are of no type that can be compared."""
+    vector = feature.vector
+    return {
+        NUMERIC: feature.numeric.n if feature.numeric is not None else 0,
+        CATEGORICAL: feature.strings,
+        BOOLEAN: feature.booleans,
+        EMBEDDING: vector.n if vector is not None else 0,
+        MIXED: feature.other
+        + feature.positive_infinity
+        + feature.negative_infinity
+        + (vector.wrong_dimension if vector is not None else 0),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All tests of one feature, and their p-values combined (`p`); `kind` is the reference's, or the current one's."""
+
+    kind: str
+    outcomes: tuple[Outcome, ...]
+    p: float
+    weights: Mapping[str, float]
+
+
+def compare(
+    reference: FeatureView, current: FeatureView, scatter: FeatureScatter | None = None, floor: float = FLOOR
+) -> Comparison:
+    """Run the tests that fit the feature's kind and combine them (Cauchy combination, `WEIGHTS`).
+
+    A test whose effect is not above its floor takes part with p = 1, so that a small combined p-value always means
+    that some test found both a significant and a non-trivial difference.
+    """
+    scatter = scatter or FeatureScatter()
+    kind = reference.kind if reference.kind != EMPTY else current.kind
+    outcomes = [
+        *_by_kind(kind, reference, current, scatter, floor),
+        share_test(
+            "missing", (reference.missing, reference.rows), (current.missing, current.rows), scatter.missing, floor
+        ),
+        _type_test(kind, reference, current, floor),
+    ]
+    weights = WEIGHTS[kind]
+    judged = [outcome for outcome in outcomes if outcome.name in weights]
+    p = cauchy_combination([outcome.counted_p for outcome in judged], [weights[outcome.name] for outcome in judged])
+    return Comparison(kind, tuple(outcomes), p, weights)
+
+
+def _by_kind(
+    kind: str, reference: FeatureView, current: FeatureView, scatter: FeatureScatter, floor: float
+) -> list[Outcome]:
+    if kind == NUMERIC and reference.numeric is not None and current.numeric is not None:
+        return _numeric_tests(reference.numeric, current.numeric, reference.edges, scatter, floor)
+    if kind in (CATEGORICAL, BOOLEAN) and reference.categories is not None and current.categories is not None:
+        return list(category_tests(reference.categories, current.categories, scatter.categories, floor))
+    comparable = reference.dimension == current.dimension
+    if kind == EMBEDDING and comparable and reference.projections and current.projections:
+        return _embedding_tests(reference.projections, current.projections, scatter, floor)
+    return []
+
+
+def _numeric_tests(
+    reference: NumericView,
+    current: NumericView,
+    edges: NDArray[np.float64] | None,
+    scatter: FeatureScatter,
+    floor: float,
+) -> list[Outcome]:
+    bins = edges if edges is not None else decile_edges(reference)
+    distance = wasserstein_distance(reference, current)
+    return [
+        mean_test(reference, current, scatter.mean, floor),
+        variance_test(reference, current, scatter.log_variance, floor),
+        ks_test(reference, current, scatter.gap, floor),
+        *psi_test(reference, current, bins, scatter.distance, floor),
+        share_test("zeros", (reference.zeros, reference.n), (current.zeros, current.n), scatter.zeros, floor),
+        Outcome("wasserstein", distance, None, 0.0, floor),
+    ]
+
+
+def _embedding_tests(
+    reference: tuple[NumericView, ...], current: tuple[NumericView, ...], scatter: FeatureScatter, floor: float
+) -> list[Outcome]:
+    known = scatter.projections or (FeatureScatter(),) * len(reference)
+    outcomes: list[Outcome] = []
+    for name, test in (
+        ("mean", lambda r, c, s: mean_test(r, c, s.mean, floor)),
+        ("variance", lambda r, c, s: variance_test(r, c, s.log_variance, floor)),
+        ("ks", lambda r, c, s: ks_test(r, c, s.gap, floor)),
+    ):
+        each = [test(r, c, s) for r, c, s in zip(reference, current, known, strict=True)]
+        p = cauchy_combination([outcome.counted_p for outcome in each], [1 / len(each)] * len(each))
+        best = min(each, key=lambda outcome: (outcome.counted_p, -outcome.effect))
+        outcomes.append(Outcome(name, best.value, p, best.effect, best.floor))
+    distance = sliced_wasserstein_distance(reference[:-1], current[:-1])
+    outcomes.append(Outcome("sliced_wasserstein", distance, None, 0.0, floor))
+    return outcomes
+
+
+def _type_test(kind: str, reference: FeatureView, current: FeatureView, floor: float) -> Outcome:
+    """Share of present rows that are not of the feature's type; an embedding of another dimension is not."""
+    if reference.present == 0 or current.present == 0:
+        return Outcome("type", 0.0, NOT_APPLICABLE, 0.0, floor)
+    same = current.types.get(kind, 0)
+    if kind == EMBEDDING and reference.dimension != current.dimension:
+        same = 0
+    return share_test(
+        "type",
+        (reference.present - reference.types.get(kind, 0), reference.present),
+        (current.present - same, current.present),
+        0.0,
+        floor,
+    )

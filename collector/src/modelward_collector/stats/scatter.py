@@ -1,0 +1,75 @@
+"""How much windows of an unchanged process differ beyond sampling noise: weekdays, hours, weather.
+
+What the reference's own windows show is not drift. From few windows little is known, so the allowance is large: the
+smaller of what Student's t gives for the estimated scatter and of a margin on the largest deviation that was seen, the
+latter for a pattern that repeats (weekend against week) being the tighter.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from modelward_collector.stats.normal import two_sided_quantile
+
+WINDOWS_MIN = 3
+"""Below this many windows nothing is learned."""
+
+ALLOWED_SDS = 3.5
+"""Effects within so many standard deviations of the process are below the floor."""
+
+_HETEROGENEITY_P = 0.1
+"""Windows that differ no more than by chance (larger p) add no scatter."""
+
+_SOME_EXCESS_P = 0.05
+"""A window whose distance is explained by noise with this probability, over all windows, adds none."""
+
+
+def margin(windows: int) -> float:
+    """Factor on the largest deviation of this many windows that the next one hardly exceeds; from 2 down to 1.25."""
+    return min(2.0, 1.25 + 6.0 / windows)
+
+
+def process_sd(values: NDArray[np.float64], variances: NDArray[np.float64], level: float) -> float:
+    """Standard deviation that windows' `values` (w,) show beyond their sampling `variances` (w,), to be planned with.
+
+    DerSimonian and Laird's (1986) estimate, enlarged so that a normal tail of probability `level` covers the next
+    window although the estimate is from few. 0 when chance explains the differences.
+    """
+    known = np.isfinite(values) & np.isfinite(variances) & (variances > 0)
+    y, v = values[known], variances[known]
+    windows = len(y)
+    if windows < WINDOWS_MIN:
+        return 0.0
+    weight = 1 / v
+    centre = float((weight * y).sum() / weight.sum())
+    q = float((weight * (y - centre) ** 2).sum())
+    if special.chdtrc(windows - 1, q) > _HETEROGENEITY_P:
+        return 0.0
+    between = (q - (windows - 1)) / float(weight.sum() - (weight**2).sum() / weight.sum())
+    if between <= 0:
+        return 0.0
+    t = -float(special.stdtrit(windows - 1, level / 2)) * math.sqrt(between * (1 + 1 / windows))
+    largest = math.sqrt(max(0.0, float(((y - centre) ** 2 - v).max())))
+    return min(t, margin(windows) * largest) / two_sided_quantile(level)
+
+
+def process_gap(gaps: NDArray[np.float64], noises: NDArray[np.float64]) -> float:
+    """How far windows' cdfs lie from the reference's beyond noise, with margin; gaps (w,), noises (w,) in 1/rows."""
+    windows = len(gaps)
+    if windows < WINDOWS_MIN:
+        return 0.0
+    explained = special.kolmogi(_SOME_EXCESS_P / windows) * np.sqrt(noises)
+    return margin(windows) * max(0.0, float((gaps - explained).max()))
+
+
+def process_distance(squares: NDArray[np.float64], freedom: int, noises: NDArray[np.float64]) -> float:
+    """Same for distances whose `squares` (w,) are `noises` (w,) times chi-squared when nothing but chance is there."""
+    windows = len(squares)
+    if windows < WINDOWS_MIN or freedom < 1:
+        return 0.0
+    explained = special.chdtri(freedom, _SOME_EXCESS_P / windows) * noises
+    return margin(windows) * math.sqrt(max(0.0, float((squares - explained).max())))
