@@ -168,7 +168,8 @@ def test_the_bootstrap_agrees_with_scipys() -> None:
     columns = np.column_stack([sample, sample**2])
 
     def deviation(means: np.ndarray) -> np.ndarray:
-        return np.sqrt(np.maximum(means[:, 1] - means[:, 0] ** 2, 0))
+        spread: np.ndarray = np.sqrt(np.maximum(means[:, 1] - means[:, 0] ** 2, 0))
+        return spread
 
     ours = intervals.bootstrap(columns, deviation, draws=4000)
     theirs = stats.bootstrap(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 CONFIDENCE = 0.95
 DRAWS = 1_000
@@ -44,11 +44,11 @@ class Interval:
 
 
 def _z(confidence: float) -> float:
-    return float(stats.norm.ppf(0.5 + confidence / 2))
+    return float(special.ndtri(0.5 + confidence / 2))
 
 
 def _t(confidence: float, degrees: int) -> float:
-    return float(stats.t.ppf(0.5 + confidence / 2, degrees))
+    return float(special.stdtrit(degrees, 0.5 + confidence / 2))
 
 
 def wilson(successes: float, n: float, confidence: float = CONFIDENCE) -> Interval:
@@ -75,8 +75,8 @@ def clopper_pearson(successes: int, n: int, confidence: float = CONFIDENCE) -> I
     if n <= 0:
         return Interval.undefined()
     tail = (1 - confidence) / 2
-    low = 0.0 if successes == 0 else float(stats.beta.ppf(tail, successes, n - successes + 1))
-    high = 1.0 if successes == n else float(stats.beta.ppf(1 - tail, successes + 1, n - successes))
+    low = 0.0 if successes == 0 else float(special.betaincinv(successes, n - successes + 1, tail))
+    high = 1.0 if successes == n else float(special.betaincinv(successes + 1, n - successes, 1 - tail))
     return Interval(successes / n, low, high)
 
 
@@ -103,7 +103,7 @@ def share_above(successes: int, n: int, bound: float) -> float:
     """
     if n <= 0 or successes <= 0:
         return 1.0
-    return float(stats.binom.sf(successes - 1, n, min(max(bound, 0.0), 1.0)))
+    return float(special.betainc(successes, n - successes + 1, min(max(bound, 0.0), 1.0)))
 
 
 def mean_t(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval:

@@ -1,0 +1,81 @@
+"""Data quality: is the traffic what the model was made for, whole, fresh and valid?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from modelward_collector.checks.quality.features import FEATURE_RULES
+from modelward_collector.checks.quality.judged import Judged
+from modelward_collector.checks.quality.outputs import outputs
+from modelward_collector.checks.quality.traffic import duplicates, freshness, volume
+from modelward_collector.checks.result import CheckKind, CheckResult, Finding, Status, worst
+from modelward_collector.checks.window import ReferenceProfile, Window
+from modelward_collector.models import ModelSpec
+
+__all__ = ["check_quality"]
+
+
+def check_quality(
+    spec: ModelSpec,
+    version: str,
+    reference: ReferenceProfile | None,
+    window: Window,
+    *,
+    duplicate_ids: int = 0,
+    last_seen: datetime | None = None,
+    now: datetime,
+) -> CheckResult:
+    """Judge the traffic of one version in a window against the model's schema and reference.
+
+    `duplicate_ids` is how many predictions of the window (all versions) repeat an id, `last_seen` the end of the latest
+    profile of the version (None: the window's). A window without rows is judged by freshness and volume alone.
+    """
+    profile = window.profile(version)
+    judged = Judged.of(spec, profile, reference)
+    findings = [*freshness(spec, last_seen or window.last_row, now), *volume(spec, version, window, reference)]
+    if profile.rows:
+        for rule in FEATURE_RULES:
+            findings += rule(judged)
+        findings += duplicates(judged, duplicate_ids, sum(p.rows for p in window.profiles.values()))
+        findings += outputs(judged)
+    violations = [finding for finding in findings if finding.status in (Status.WARNING, Status.CRITICAL)]
+    status = worst(*(finding.status for finding in violations))
+    if not violations and not profile.rows:
+        status = Status.NO_DATA
+    return CheckResult(
+        model=window.model,
+        version=version,
+        check=CheckKind.QUALITY,
+        status=status,
+        summary=_summary(violations, profile.rows),
+        start=window.span.start,
+        end=window.span.end,
+        rows=profile.rows,
+        findings=tuple(findings),
+        numbers=_numbers(judged, findings, len(violations)),
+        ran_at=now,
+    )
+
+
+def _summary(violations: Sequence[Finding], rows: int) -> str:
+    if violations:
+        first = max(violations, key=lambda finding: finding.status.rank)
+        more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+        return first.message + more
+    return f"{rows:,} rows as expected" if rows else "no rows in the window"
+
+
+def _numbers(judged: Judged, findings: Iterable[Finding], violations: int) -> dict[str, float]:
+    profile = judged.profile
+    numbers = {"rows": float(profile.rows), "violations": float(violations)}
+    if profile.rows and profile.features:
+        shares = [feature.missing / profile.rows for feature in profile.features.values()]
+        numbers["missing_share"] = sum(shares) / len(shares)
+        numbers["missing_share.max"] = max(shares)
+        numbers["duplicate_share"] = profile.duplicate_share
+    for finding in findings:
+        if finding.subject == "traffic" and finding.value is not None:
+            name = {"freshness": "silence_seconds", "volume": "rows_per_hour"}[finding.test]
+            numbers[name] = finding.value
+    return numbers
