@@ -65,7 +65,8 @@ def category_tests(
     """`chi_squared`, `linf` (the one category that moved most), `psi` and `js`; the last two without a p-value.
 
     `chi_squared` is approximate, with small cells pooled. `linf` is exact for each category (hypergeometric), with
-    Bonferroni's correction for the categories of at least five rows; its `value` is the largest difference of shares (L-infinity).
+    Bonferroni's correction for the categories of at least five rows; its `value` is the largest difference of shares
+    (L-infinity).
     """
     scatter = scatter or CategoryScatter()
     if reference.n == 0 or current.n == 0:

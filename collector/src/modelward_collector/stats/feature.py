@@ -80,7 +80,7 @@ class FeatureView:
         numeric = NumericView.of(feature.numeric) if feature.numeric is not None and feature.numeric.n else None
         categories: CategoryView | None = None
         if kind == BOOLEAN:
-            categories = CategoryView(feature.booleans, {"true": feature.true, "false": feature.false})
+            categories = boolean_view(feature)
         elif feature.categorical is not None and feature.categorical.n:
             categories = CategoryView.of(feature.categorical)
         projections: tuple[NumericView, ...] = ()
@@ -103,6 +103,11 @@ class FeatureView:
     def present(self) -> int:
         """Rows with a value that is not NaN."""
         return sum(self.types.values())
+
+
+def boolean_view(feature: FeatureProfile) -> CategoryView:
+    """The booleans as two categories, with exact counts."""
+    return CategoryView(feature.booleans, {"true": feature.true, "false": feature.false})
 
 
 def type_counts(feature: FeatureProfile) -> dict[str, int]:
@@ -189,13 +194,13 @@ def _embedding_tests(
     reference: tuple[NumericView, ...], current: tuple[NumericView, ...], scatter: FeatureScatter, floor: float
 ) -> list[Outcome]:
     known = scatter.projections or (FeatureScatter(),) * len(reference)
+    sides = list(zip(reference, current, known, strict=True))
     outcomes: list[Outcome] = []
-    for name, test in (
-        ("mean", lambda r, c, s: mean_test(r, c, s.mean, floor)),
-        ("variance", lambda r, c, s: variance_test(r, c, s.log_variance, floor)),
-        ("ks", lambda r, c, s: ks_test(r, c, s.gap, floor)),
+    for name, each in (
+        ("mean", [mean_test(r, c, s.mean, floor) for r, c, s in sides]),
+        ("variance", [variance_test(r, c, s.log_variance, floor) for r, c, s in sides]),
+        ("ks", [ks_test(r, c, s.gap, floor) for r, c, s in sides]),
     ):
-        each = [test(r, c, s) for r, c, s in zip(reference, current, known, strict=True)]
         p = cauchy_combination([outcome.counted_p for outcome in each], [1 / len(each)] * len(each))
         best = min(each, key=lambda outcome: (outcome.counted_p, -outcome.effect))
         outcomes.append(Outcome(name, best.value, p, best.effect, best.floor))

@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 
 from modelward_agent.profile import FeatureProfile, NumericSketch
 from modelward_collector.stats.categories import CategoryScatter, CategoryView, aligned
-from modelward_collector.stats.feature import BOOLEAN, CATEGORICAL, EMBEDDING, NUMERIC, FeatureScatter, FeatureView
+from modelward_collector.stats.feature import (
+    BOOLEAN,
+    CATEGORICAL,
+    EMBEDDING,
+    NUMERIC,
+    FeatureScatter,
+    FeatureView,
+    boolean_view,
+)
 from modelward_collector.stats.homogeneity import homogeneity
 from modelward_collector.stats.jensen_shannon import PER_CHI_SQUARED
 from modelward_collector.stats.psi import bin_shares
@@ -38,13 +46,10 @@ def feature_scatter(reference: FeatureView, windows: Sequence[FeatureProfile], l
         known = _numeric(reference.numeric, reference.edges, sketches, level)
         return FeatureScatter(known.mean, known.log_variance, known.gap, known.distance, known.zeros, missing_sd)
     if reference.kind in (CATEGORICAL, BOOLEAN) and reference.categories is not None:
-        views = [
-            CategoryView(window.booleans, {"true": window.true, "false": window.false})
-            if reference.kind == BOOLEAN
-            else CategoryView.of(window.categorical)
-            for window in windows
-            if reference.kind == BOOLEAN or window.categorical is not None
-        ]
+        if reference.kind == BOOLEAN:
+            views = [boolean_view(window) for window in windows]
+        else:
+            views = [CategoryView.of(window.categorical) for window in windows if window.categorical is not None]
         return FeatureScatter(missing=missing_sd, categories=_categories(reference.categories, views, level))
     if reference.kind == EMBEDDING:
         vectors = [

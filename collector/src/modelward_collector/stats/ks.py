@@ -42,10 +42,5 @@ def ks_test(reference: NumericView, current: NumericView, process_gap: float = 0
     gap = ks_statistic(reference, current)
     noise = difference_noise(reference, current)
     debiased = math.sqrt(max(0.0, gap**2 - _TYPICAL_SQUARE * noise))
-    return Outcome(
-        "ks",
-        gap,
-        kolmogorov_p(gap - process_gap, noise),
-        cdf_gap_distance(debiased),
-        max(floor, cdf_gap_distance(process_gap)),
-    )
+    floor = max(floor, cdf_gap_distance(process_gap))
+    return Outcome("ks", gap, kolmogorov_p(gap - process_gap, noise), cdf_gap_distance(debiased), floor)

@@ -62,7 +62,7 @@ class NumericView:
         """The sketch's error as if it were that of drawing 1/noise rows; 0 while the sketch is exact.
 
         A cdf from m rows has at most the variance 1/(4m). The stated error, taken as the 99% bound of a normal, is
-        about twice the standard error that is observed for one point, which leaves room for the largest over all points.
+        about twice the standard error that is observed for one point, which leaves room for the largest over all.
         """
         return rank_noise(self.rank_error)
 
