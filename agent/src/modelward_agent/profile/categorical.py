@@ -17,6 +17,12 @@ FREQUENT_LG_MAX = 10
 MAX_CATEGORY_LENGTH = 128
 """Longer strings are shortened to a prefix and a digest, so that a sketch's size stays bounded."""
 
+_NEVER_SEEN = "\x00" * (MAX_CATEGORY_LENGTH + 1)
+"""Longer than any category's name; how often it may have come is by how much any count may be off."""
+
+_EMPTY = "\x00"
+"""Stands for the empty string, which an HLL passes over."""
+
 
 def category_name(text: str) -> str:
     """The text itself, or for a long one its first 100 characters and a digest of the whole."""
@@ -45,7 +51,7 @@ class CategoricalSketch:
         for text, count in counts.items():
             name = category_name(text)
             self.n += count
-            self.hll.update(name)
+            self.hll.update(name or _EMPTY)
             self.frequent.update(name, count)
 
     def merge(self, other: CategoricalSketch) -> None:
@@ -62,8 +68,7 @@ class CategoricalSketch:
     @property
     def error(self) -> int:
         """By how many rows a count of `counts` may be too high; 0 while every category is kept."""
-        items = self.frequent.get_frequent_items(datasketches.frequent_items_error_type.NO_FALSE_NEGATIVES)
-        return max((int(upper - lower) for _, _, lower, upper in items), default=0)
+        return int(self.frequent.get_upper_bound(_NEVER_SEEN))
 
     def counts(self) -> dict[str, int]:
         """The kept categories and how often each came, most frequent first."""

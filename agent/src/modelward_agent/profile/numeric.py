@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import struct
 from dataclasses import dataclass
+from typing import Any
 
 import datasketches
 import numpy as np
@@ -19,6 +20,8 @@ _FLOAT32_MAX = float(np.finfo(np.float32).max)
 @dataclass(slots=True)
 class Moments:
     """Exact count, mean and central power sums M2, M3, M4 of a stream; merges without loss.
+
+    A sum beyond what float64 holds (values beyond about 1e77) is infinite or NaN; nothing raises.
 
     Source: Pébay (2008), "Formulas for robust, one-pass parallel computation of covariances and arbitrary-order
     statistical moments", eqs. 2.1 to 2.10.
@@ -77,12 +80,12 @@ class Moments:
     @property
     def skewness(self) -> float:
         """Population skewness; NaN without spread."""
-        return math.sqrt(self.n) * self.m3 / self.m2**1.5 if self.m2 > 0 else math.nan
+        return math.sqrt(self.n) * (self.m3 / self.m2 / math.sqrt(self.m2)) if self.m2 > 0 else math.nan
 
     @property
     def kurtosis(self) -> float:
         """Population kurtosis, 3 for a normal distribution; NaN without spread."""
-        return self.n * self.m4 / (self.m2 * self.m2) if self.m2 > 0 else math.nan
+        return self.n * (self.m4 / self.m2 / self.m2) if self.m2 > 0 else math.nan
 
 
 class NumericSketch:
@@ -152,16 +155,36 @@ class NumericSketch:
 
     def sorted_view(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The distinct kept values, ascending, and the share of rows at or below each; both shape (kept,)."""
-        kept = np.fromiter(_flat(self.kll), dtype=np.float64)
-        if len(kept) == 0:
-            return kept, kept
-        values, weights = kept[0::2], kept[1::2]
+        values, weights = _retained(self.kll)
+        if len(values) == 0:
+            return values, values
         distinct, index = np.unique(values, return_inverse=True)
         cumulative = np.cumsum(np.bincount(index, weights=weights, minlength=len(distinct)))
         return distinct, cumulative / cumulative[-1]
 
 
-def _flat(kll: Iterable[tuple[float, int]]) -> Iterable[float]:
-    for value, weight in kll:
-        yield value
-        yield weight
+_PREAMBLE = struct.Struct("<BBBBHBxQHBx")
+_SINGLE_ITEM = 4
+"""Bit of the flags: one value follows eight bytes of preamble."""
+
+
+def _retained(kll: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The sketch's values and how many each stands for, both shape (kept,).
+
+    Read from the serialised form (https://datasketches.apache.org/docs/KLL/KLLSketch.html, version 1: preamble, one
+    offset a level, minimum, maximum, values), because datasketches 5.2 iterates with a weight of 1 for every value
+    whenever the lowest level is empty.
+    """
+    if kll.is_empty():
+        return np.empty(0), np.empty(0)
+    content = kll.serialize()
+    if content[3] & _SINGLE_ITEM:
+        return np.frombuffer(content, "<f4", count=1, offset=8).astype(np.float64), np.ones(1)
+    *_, n, _, levels = _PREAMBLE.unpack_from(content)
+    starts = np.frombuffer(content, "<u4", count=levels, offset=_PREAMBLE.size).astype(np.int64)
+    values = np.frombuffer(content, "<f4", offset=_PREAMBLE.size + 4 * (levels + 2)).astype(np.float64)
+    sizes = np.diff(starts, append=starts[0] + len(values))
+    weights = np.repeat(2.0 ** np.arange(levels), sizes)
+    if weights.sum() != n:
+        raise ValueError(f"the sketch's {len(values)} values stand for {weights.sum():.0f} rows, not {n}")
+    return values, weights

@@ -1,13 +1,16 @@
 """A profile as bytes, and as the JSON document that is shipped and stored.
 
-The bytes are `MWP`, one byte of format number, the length of a JSON header (uint32, big endian), the header, and the
-sketches that the header gives the lengths of. A reader refuses a newer format by name and reads every older one.
+The bytes are `MWP`, one byte of format number, the length of a JSON header and the CRC-32 of all that follows (both
+uint32, big endian), the header, and the sketches that the header gives the lengths of. A reader refuses a newer format
+by name and reads every older one.
 """
 
 from __future__ import annotations
 
 import base64
+import math
 import struct
+import zlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -23,7 +26,7 @@ from modelward_agent.profile.vector import VectorSketch
 
 FORMAT = 1
 _MAGIC = b"MWP"
-_HEAD = struct.Struct(">3sBI")
+_HEAD = struct.Struct(">3sBII")
 
 
 class ProfileFormatError(ValueError):
@@ -79,7 +82,9 @@ class _Reader:
         return union
 
     def numeric(self, header: Sequence[Any]) -> NumericSketch:
-        n, mean, m2, m3, m4, minimum, maximum, zeros, kll = header
+        n, *sums, minimum, maximum, zeros, kll = header
+        # JSON has no infinity or NaN: a sum that overflowed was written as null.
+        mean, m2, m3, m4 = (math.nan if value is None else value for value in sums)
         sketch = NumericSketch()
         sketch.moments = Moments(n, mean, m2, m3, m4)
         if n:
@@ -125,23 +130,28 @@ def to_bytes(profile: Profile) -> bytes:
         "outputs": {name: writer.feature(feature) for name, feature in profile.outputs.items()},
     }
     text = orjson.dumps(header)
-    return b"".join([_HEAD.pack(_MAGIC, FORMAT, len(text)), text, *writer.blobs])
+    body = b"".join([text, *writer.blobs])
+    return _HEAD.pack(_MAGIC, FORMAT, len(text), zlib.crc32(body)) + body
 
 
 def from_bytes(content: bytes) -> Profile:
-    """Read `to_bytes`'s form; `ProfileFormatError` when it is newer, cut short or something else."""
+    """Read `to_bytes`'s form; `ProfileFormatError` when it is newer, cut short, damaged or something else."""
+    magic, version = content[:3], content[3:4]
+    if magic != _MAGIC or not version:
+        raise ProfileFormatError(f"not a profile: it begins with {content[:4]!r}")
+    if version[0] > FORMAT:
+        raise ProfileFormatError(
+            f"profile format {version[0]} is newer than this reader's {FORMAT}; upgrade the collector before the agents"
+        )
     if len(content) < _HEAD.size:
         raise ProfileFormatError(f"{len(content)} bytes are too few for a profile")
-    magic, version, length = _HEAD.unpack_from(content)
-    if magic != _MAGIC:
-        raise ProfileFormatError(f"not a profile: it begins with {content[:4]!r}")
-    if version > FORMAT:
-        raise ProfileFormatError(
-            f"profile format {version} is newer than this reader's {FORMAT}; upgrade the collector before the agents"
-        )
+    _, _, length, checksum = _HEAD.unpack_from(content)
+    body = memoryview(content)[_HEAD.size :]
+    if zlib.crc32(body) != checksum:
+        raise ProfileFormatError("the profile is cut short or damaged; its checksum differs")
     try:
-        header = orjson.loads(content[_HEAD.size : _HEAD.size + length])
-        reader = _Reader(memoryview(content)[_HEAD.size + length :])
+        header = orjson.loads(body[:length])
+        reader = _Reader(body[length:])
         profile = Profile()
         profile.rows, profile.errors, profile.actuals = header["rows"], header["errors"], header["actuals"]
         profile.distinct_rows = reader.hll(header["distinct"], profile.distinct_rows.lg_config_k)
@@ -149,7 +159,7 @@ def from_bytes(content: bytes) -> Profile:
         profile.outputs = {name: reader.feature(item) for name, item in header["outputs"].items()}
     except ProfileFormatError:
         raise
-    except (ValueError, KeyError, TypeError, RuntimeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, RuntimeError, IndexError, AttributeError, MemoryError) as error:
         raise ProfileFormatError(f"the profile is damaged: {error}") from error
     return profile
 
@@ -186,4 +196,8 @@ def key_of_document(document: Mapping[str, Any]) -> ProfileKey:
 
 def profile_of_document(document: Mapping[str, Any]) -> Profile:
     """The document's profile; `ProfileFormatError` when it cannot be read."""
-    return from_bytes(base64.b64decode(document["profile"], validate=True))
+    try:
+        content = base64.b64decode(document["profile"], validate=True)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProfileFormatError(f"the document holds no profile: {error!r}") from error
+    return from_bytes(content)
