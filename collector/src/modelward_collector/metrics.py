@@ -162,7 +162,7 @@ class _LatestResults(Collector):
 
 
 def drift_scores(findings: Iterable[Finding], max_features: int) -> list[tuple[str, str, float]]:
-    """(feature, test, value) of the findings that are series: of the worst `max_features` features, without segments."""
+    """(feature, test, value) of what becomes series: the worst `max_features` features, over all segments."""
     by_feature: dict[str, list[Finding]] = {}
     for finding in findings:
         if not finding.segment and finding.value is not None:

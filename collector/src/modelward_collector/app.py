@@ -1,0 +1,148 @@
+"""The application put together: the parts over one configuration, and the pages and routes over the parts."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, HTTPException, Request
+from starlette.middleware.gzip import GZipMiddleware
+
+from modelward_agent.settings import read_secret
+from modelward_collector import __version__
+from modelward_collector.api import agents, checks, documents, models, profiles, results, watch
+from modelward_collector.api.bulk import bulk_router
+from modelward_collector.api.guard import LOOPBACK_NAMES, Guard
+from modelward_collector.api.problems import handle_problems
+from modelward_collector.clock import Clock, ReplayClock, WallClock
+from modelward_collector.config import ClockKind, CollectorConfig, SqliteSettings
+from modelward_collector.console import console_router
+from modelward_collector.context import Context
+from modelward_collector.engine import Engine
+from modelward_collector.metrics import Metrics
+from modelward_collector.registry import Registry
+from modelward_collector.schedule import Scheduler
+from modelward_collector.store.protocol import Store
+from modelward_collector.stores import open_store
+from modelward_collector.upkeep import chores
+from modelward_collector.workers import WorkerPool
+
+COMPRESSED_FROM_BYTES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Collector:
+    """The parts of one collector; `start` and `stop` are the order that they need."""
+
+    context: Context
+    metrics: Metrics
+    workers: WorkerPool | None
+
+    def start(self) -> None:
+        """Begin to schedule; the store is set up there, when it answers, and until then `/readyz` says 503."""
+        self.context.scheduler.start()
+
+    def stop(self) -> None:
+        """End what runs, within seconds; idempotent."""
+        self.context.scheduler.stop()
+        if self.workers is not None:
+            self.workers.close()
+        self.context.store.close()
+
+
+def build(config: CollectorConfig, store: Store | None = None) -> Collector:
+    """Every part over the configuration; nothing is started, and the store is not asked."""
+    store = store or open_store(config.store)
+    clock: Clock = ReplayClock(store) if config.clock is ClockKind.REPLAY else WallClock()
+    registry = Registry(config.models_folder, store)
+    metrics = Metrics(config.metrics.max_features)
+    workers = WorkerPool(config.store, config.executor.workers) if config.executor.workers else None
+    engine = Engine(
+        store,
+        registry,
+        clock,
+        metrics,
+        agent_window=config.agents.window,
+        delay=config.agents.delay,
+        runner=workers,
+    )
+    scheduler = Scheduler(
+        store,
+        registry,
+        engine,
+        clock,
+        metrics,
+        upkeep=chores(config, store),
+        # Each thread waits for one process; a second keeps that process busy while the first stores results.
+        threads=max(config.executor.threads, 2 * config.executor.workers),
+        agent_window=config.agents.window,
+        first_run_after=config.agents.window + config.agents.delay,
+    )
+    return Collector(Context(config, store, registry, engine, scheduler, clock), metrics, workers)
+
+
+def create_app(collector: Collector) -> FastAPI:
+    """The ASGI application; its lifespan starts and stops the collector."""
+    context = collector.context
+    config = context.config
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        collector.start()
+        try:
+            yield
+        finally:
+            collector.stop()
+
+    app = FastAPI(
+        title="Modelward",
+        version=__version__,
+        summary="Models in production: their state, results, profiles and checks.",
+        openapi_url="/api/v1/openapi.json",
+        # Their pages load scripts from the internet; the description alone is enough for any client.
+        docs_url=None,
+        redoc_url=None,
+        root_path=config.listen.base_path,
+        lifespan=lifespan,
+    )
+    app.state.context = context
+    app.state.metrics = collector.metrics
+    handle_problems(app)
+    app.include_router(watch.router)
+    app.include_router(_v1())
+    if isinstance(config.store, SqliteSettings):
+        app.include_router(bulk_router(context.store, _agents_only(config)))
+    app.include_router(console_router(context))
+    app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_FROM_BYTES)
+    listen = config.listen
+    names = [*LOOPBACK_NAMES, listen.host, *listen.names] if listen.loopback or listen.names else []
+    key = config.api.api_key_file
+    app.add_middleware(
+        Guard, host_names=names, api_key=None if key is None else read_secret(key), tls=listen.tls is not None
+    )
+    return app
+
+
+def _v1() -> APIRouter:
+    """The API; a model's name may hold slashes, so the route of the bare model comes after all that end otherwise."""
+    router = APIRouter(prefix="/api/v1")
+    for part in (agents, checks, documents, results, profiles, models):
+        router.include_router(part.router)
+    router.add_api_route("/models/{model:path}", models.model, methods=["GET"], tags=["models"])
+    return router
+
+
+def _agents_only(config: CollectorConfig) -> Any:
+    key = None if config.agents.api_key_file is None else read_secret(config.agents.api_key_file)
+
+    def authorize(request: Request) -> None:
+        if key is None:
+            return
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "apikey" or not hmac.compare_digest(given.strip().encode(), key.encode()):
+            raise HTTPException(401, "Send the agents' key: set elasticsearch.api_key_file in agent.yml.")
+
+    return authorize

@@ -1,0 +1,273 @@
+"""The command line: `modelward`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from modelward_agent.settings import SettingsError
+from modelward_collector import __version__
+from modelward_collector.checks.result import CheckKind, CheckResult, Status
+from modelward_collector.config import DEFAULT_PORT, ClockKind, load_config
+from modelward_collector.durations import parse_duration
+from modelward_collector.store.protocol import StoreUnavailableError
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+BAD_CONFIGURATION = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; 0 when all went well, 1 when something failed, 2 when it was asked or set up wrongly."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format=LOG_FORMAT)
+    for noisy in ("apscheduler", "elastic_transport", "uvicorn"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        code: int = options.command(options)
+    except SettingsError as error:
+        print("\n".join(error.lines), file=sys.stderr)
+        return BAD_CONFIGURATION
+    except StoreUnavailableError as error:
+        print(f"modelward: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="modelward",
+        description="Watches models in production: scheduled checks on the profiles that agents ship.",
+        epilog="`modelward up` is all that one machine needs.",
+    )
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("-v", "--verbose", action="store_true", help="log what happens, not only what goes wrong")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, text: str, run: Any) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text[:1].upper() + text[1:] + ".", parents=[common])
+        sub.set_defaults(command=run)
+        return sub
+
+    sub = command("up", "run the collector and an agent here, in one terminal, until Ctrl-C", _up)
+    sub.add_argument("--home", type=Path, default=Path("modelward-home"), help="folder of everything (%(default)s)")
+    sub.add_argument("--port", type=_port, help=f"where to listen on 127.0.0.1 ({DEFAULT_PORT}; 0 for a free one)")
+    sub.add_argument("--journal", type=Path, help="folder that applications write to (HOME/journal)")
+    sub.add_argument(
+        "--clock",
+        type=ClockKind,
+        choices=list(ClockKind),
+        metavar="{wall,replay}",
+        help="replay: the schedule goes by the time of the data, for history that is played back (wall)",
+    )
+    sub.add_argument("--agent-window", type=_duration, metavar="DURATION", help="length of a profile's window (1m)")
+
+    sub = command("run", "run the collector alone, as a service", _run)
+    _config(sub)
+
+    sub = command("check-config", "say everything that is wrong with collector.yml and models.d", _check_config)
+    _config(sub)
+
+    sub = command("status", "list the models and how they stand, as a running collector says", _status)
+    sub.add_argument("--url", default=f"http://127.0.0.1:{DEFAULT_PORT}/", help="the collector's address (%(default)s)")
+    sub.add_argument("--json", action="store_true", help="print JSON")
+
+    sub = command("run-check", "run one check now, store its result and print it", _run_check)
+    sub.add_argument("model", metavar="MODEL")
+    sub.add_argument("check", type=CheckKind, choices=list(CheckKind), metavar="{" + ",".join(CheckKind) + "}")
+    sub.add_argument("--at", type=_moment, help="look back from this moment, RFC 3339 (now)")
+    sub.add_argument("--json", action="store_true", help="print JSON")
+    _config(sub)
+
+    command("version", "print the version", _version)
+    return parser
+
+
+def _config(parser: argparse.ArgumentParser) -> None:
+    default = os.environ.get("MODELWARD_COLLECTOR_CONFIG", "/etc/modelward/collector.yml")
+    parser.add_argument("--config", type=Path, default=Path(default), help="collector.yml (%(default)s)")
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f'"{text}" is not a port; write a number from 0 to 65535')
+    return int(text)
+
+
+def _duration(text: str) -> Any:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f'"{text}" is not a moment; write for example 2026-03-01T00:00:00Z') from error
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+# -- commands ------------------------------------------------------------------------------------------------------
+
+
+def _up(options: argparse.Namespace) -> int:
+    # Imported here, as below: `version`, `status` and `--help` should not wait for scipy.
+    from modelward_collector.serving import ListenError
+    from modelward_collector.up import HomeInUseError, Options, up
+
+    chosen = Options(options.home, options.port, options.journal, options.clock, options.agent_window)
+    try:
+        return up(chosen)
+    except (ListenError, HomeInUseError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _run(options: argparse.Namespace) -> int:
+    from modelward_collector.app import build, create_app
+    from modelward_collector.serving import ListenError, Server, Signals, bind
+
+    logging.getLogger("modelward").setLevel(logging.INFO)
+    logging.getLogger("modelward_collector").setLevel(logging.INFO)
+    config = load_config(options.config)
+    try:
+        listener = bind(config.listen)
+    except ListenError as error:
+        print(error, file=sys.stderr)
+        return 1
+    collector = build(config)
+    server = Server(create_app(collector), listener, config.listen)
+    signals = Signals(collector.context.registry.reload)
+    if not server.start():
+        return 1
+    print(server.url, flush=True)
+    try:
+        while server.alive:
+            if signals.wait(1.0):
+                return 0
+        return 1
+    finally:
+        server.stop()
+
+
+def _check_config(options: argparse.Namespace) -> int:
+    from modelward_collector.registry import Registry
+
+    lines: list[str] = []
+    folder = options.config.parent / "models.d"
+    try:
+        folder = load_config(options.config).models_folder
+    except SettingsError as error:
+        lines += error.lines
+    registry = Registry(folder)
+    for wrong in registry.errors.values():
+        lines += wrong
+    if lines:
+        print("\n".join(lines), file=sys.stderr)
+        return BAD_CONFIGURATION
+    models = len(registry.specs())
+    print(f"{options.config}: ok, {models} {'model' if models == 1 else 'models'} in {folder}")
+    return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    models: list[dict[str, Any]] = []
+    after: str | None = None
+    while True:
+        query = urllib.parse.urlencode({"limit": 1000, **({} if after is None else {"after": after})})
+        url = f"{options.url.rstrip('/')}/api/v1/models?{query}"
+        if not url.startswith(("http://", "https://")):
+            print(
+                f'modelward: --url "{options.url}" is not a URL; write http://127.0.0.1:{DEFAULT_PORT}/',
+                file=sys.stderr,
+            )
+            return BAD_CONFIGURATION
+        try:
+            with urllib.request.urlopen(url, timeout=30) as response:  # noqa: S310 - checked above
+                page = json.load(response)
+        except urllib.error.HTTPError as error:
+            detail = error.read().decode(errors="replace")
+            with_detail = json.loads(detail).get("detail", detail) if detail.startswith("{") else detail
+            print(f"modelward: {url} answered {error.code}: {with_detail}", file=sys.stderr)
+            return 1
+        except OSError as error:
+            reason = getattr(error, "reason", error)
+            print(f"modelward: {options.url} does not answer ({reason}); is `modelward up` running?", file=sys.stderr)
+            return 1
+        models += page["items"]
+        after = page["after"]
+        if after is None:
+            break
+    if options.json:
+        print(json.dumps(models, indent=2, ensure_ascii=False))
+        return 0
+    rows = [["MODEL", "STATE", *(kind.upper() for kind in CheckKind), "VERSIONS", "LAST SEEN"]]
+    for model in models:
+        checks = [model["checks"].get(kind, "-").replace("_", " ") for kind in CheckKind]
+        name = model["model"] if model["configured"] else f"{model['model']} (not configured)"
+        seen = (model["last_seen"] or "never")[:16].replace("T", " ")
+        rows.append([name, model["status"].replace("_", " "), *checks, ", ".join(model["versions"][:3]) or "-", seen])
+    print(_table(rows) if models else "No model is configured or has sent anything yet.")
+    return 0
+
+
+def _run_check(options: argparse.Namespace) -> int:
+    from modelward_collector.app import build
+
+    collector = build(load_config(options.config))
+    try:
+        collector.context.store.setup()
+        results = collector.context.engine.run(options.model, options.check, options.at, on_demand=True)
+    except KeyError:
+        known = ", ".join(spec.model for spec in collector.context.registry.specs()[:20]) or "none yet"
+        print(f'modelward: there is no model "{options.model}"; the models are: {known}', file=sys.stderr)
+        return BAD_CONFIGURATION
+    finally:
+        collector.stop()
+    if options.json:
+        print(json.dumps([result.to_document() for result in results], indent=2, ensure_ascii=False, default=str))
+    else:
+        print("\n\n".join(_shown(result) for result in results))
+    return 1 if any(result.status is Status.ERROR for result in results) else 0
+
+
+def _version(_: argparse.Namespace) -> int:
+    print(f"modelward {__version__}")
+    return 0
+
+
+# -- printing ------------------------------------------------------------------------------------------------------
+
+
+def _shown(result: CheckResult) -> str:
+    head = f"{result.check} of {result.model}{' ' + result.version if result.version else ''}: {result.status}"
+    span = f"{result.start:%Y-%m-%d %H:%M} to {result.end:%Y-%m-%d %H:%M} UTC, {result.rows:,} rows"
+    worst_first = sorted(result.findings, key=lambda finding: -finding.status.rank)
+    findings = [[finding.status, finding.subject, finding.test, finding.message] for finding in worst_first]
+    lines = [head, f"  {result.summary}", f"  {span}"]
+    if findings:
+        lines += ["  " + line for line in _table(findings).splitlines()]
+    return "\n".join(lines)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,294 @@
+"""Runs checks: loads what a check looks at, calls it, stores and exports what it found."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Protocol
+
+from modelward_collector.checks.drift import check_drift
+from modelward_collector.checks.health import check_health
+from modelward_collector.checks.performance import check_performance
+from modelward_collector.checks.quality import check_quality
+from modelward_collector.checks.result import CheckKind, CheckResult, Status
+from modelward_collector.checks.window import ReferenceProfile, Window
+from modelward_collector.clock import Clock
+from modelward_collector.metrics import Metrics
+from modelward_collector.models import ModelSpec, ReferenceFile, ReferenceRolling, Schedule
+from modelward_collector.registry import Registry
+from modelward_collector.span import Span
+from modelward_collector.store.protocol import Store, StoreUnavailableError
+from modelward_collector.store.windows import load_reference, load_window
+
+logger = logging.getLogger(__name__)
+
+HISTORY = 200
+"""How many earlier results a drift check gets, to tell since when and how persistently."""
+
+REFERENCES_KEPT = 256
+REFERENCE_MAX_AGE_SECONDS = 600.0
+"""A reference taken from production is read again after this time, since late profiles may have come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One run of one check: all that decides its outcome beside what the store holds. Can be sent to a process."""
+
+    spec: ModelSpec
+    check: CheckKind
+    span: Span
+    now: datetime
+    on_demand: bool
+
+
+class Runner(Protocol):
+    """Where tasks run."""
+
+    def run(self, task: Task) -> list[CheckResult]:
+        """The task's results; `StoreUnavailableError` when the store did not answer."""
+
+
+class Engine:
+    """Runs checks, and loads what they look at. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        agent_window: timedelta = timedelta(minutes=1),
+        delay: timedelta = timedelta(seconds=90),
+        runner: Runner | None = None,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._clock = clock
+        self._metrics = metrics
+        self._agent_window = agent_window
+        self._delay = timedelta(0) if clock.replays else delay
+        self._loader = Loader(store)
+        self._runner = runner or self._loader
+
+    def run(
+        self, model: str, check: CheckKind, at: datetime | None = None, *, on_demand: bool = False
+    ) -> list[CheckResult]:
+        """Run, store and export; one result a version with traffic.
+
+        Without any traffic in the window the one result is for the version seen last, and always so for health, whose
+        version is "". `at` is the moment it runs for, the clock's now by default. `KeyError` for an unknown model,
+        `StoreUnavailableError` when the store did not answer; whatever else fails is a result with status `error`.
+        """
+        spec = self._spec(model)
+        now = self._clock.now()
+        moment = now if at is None else at
+        task = Task(spec, check, self._span(spec, check, moment, now), moment, on_demand)
+        try:
+            results = self._runner.run(task)
+        except StoreUnavailableError:
+            raise
+        except Exception as error:  # whatever it is, the schedule goes on and the page shows it
+            results = [failed(task, "", error)]
+        for result in results:
+            self._store.save_result(result)
+        if not on_demand:
+            self._metrics.ran(results)
+        return results
+
+    def span(self, model: str, check: CheckKind, at: datetime | None = None) -> Span:
+        """What the check would look at, at that moment; `KeyError` for an unknown model."""
+        now = self._clock.now()
+        return self._span(self._spec(model), check, now if at is None else at, now)
+
+    def window(self, model: str, span: Span) -> Window:
+        """The model's traffic in the span."""
+        return load_window(self._store, model, span)
+
+    def reference(self, model: str, version: str, span: Span) -> ReferenceProfile | None:
+        """What the span's traffic of that version is compared with; None when there is none yet. Cached."""
+        return self._loader.reference(self._spec(model), version, span)
+
+    def _spec(self, model: str) -> ModelSpec:
+        spec = self._registry.spec(model)
+        if spec is None:
+            raise KeyError(model)
+        return spec
+
+    def _span(self, spec: ModelSpec, check: CheckKind, at: datetime, now: datetime) -> Span:
+        schedule: Schedule = getattr(spec.checks, check)
+        # The delay is for what is still on its way; of a moment long past everything is in.
+        end = min(at, now - self._delay)
+        if check is CheckKind.PERFORMANCE:
+            end -= spec.checks.performance.label_delay
+        end = floor(end, self._agent_window)
+        return Span(end - schedule.window, end)
+
+
+def floor(moment: datetime, step: timedelta) -> datetime:
+    """The latest whole step, counted from the epoch, that is not after the moment."""
+    seconds = int(step.total_seconds())
+    return datetime.fromtimestamp(int(moment.timestamp()) // seconds * seconds, UTC)
+
+
+class Loader:
+    """Runs tasks against one store, in the caller's thread; keeps the references that were used last."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._references: OrderedDict[str, tuple[float, ReferenceProfile | None]] = OrderedDict()
+
+    def run(self, task: Task) -> list[CheckResult]:
+        """The task's results, neither stored nor exported."""
+        begun = time.monotonic()
+        try:
+            judgements = _KINDS[task.check](self, task)
+        except StoreUnavailableError:
+            raise
+        except Exception as error:  # whatever it is, the schedule goes on and the page shows it
+            return [failed(task, "", error)]
+        results = []
+        for version, judge in judgements.items():
+            result = self._judged(task, version, judge)
+            elapsed = time.monotonic() - begun
+            begun = time.monotonic()
+            results.append(
+                replace(result, ran_at=datetime.now(UTC), duration_seconds=elapsed, on_demand=task.on_demand)
+            )
+        return results
+
+    def _judged(self, task: Task, version: str, judge: Callable[[], CheckResult]) -> CheckResult:
+        try:
+            return judge()
+        except StoreUnavailableError:
+            raise
+        except Exception as error:  # as above; the other versions are judged nevertheless
+            return failed(task, version, error)
+
+    # -- the kinds: what each loads -----------------------------------------------------------------------------
+    def drift(self, task: Task) -> Mapping[str, Callable[[], CheckResult]]:
+        """Compare each version with its reference."""
+        window = load_window(self._store, task.spec.model, task.span)
+
+        def judge(version: str) -> CheckResult:
+            reference = self.reference(task.spec, version, task.span)
+            return check_drift(task.spec, version, reference, window, self._history(task, version))
+
+        return {version: partial(judge, version) for version in self._versions(task, window)}
+
+    def quality(self, task: Task) -> Mapping[str, Callable[[], CheckResult]]:
+        """Hold each version's traffic against the schema and the reference."""
+        window = load_window(self._store, task.spec.model, task.span)
+        duplicates = self._store.duplicate_ids(task.span, model=task.spec.model)
+
+        def judge(version: str) -> CheckResult:
+            return check_quality(
+                task.spec,
+                version,
+                self.reference(task.spec, version, task.span),
+                window,
+                duplicate_ids=duplicates,
+                last_seen=self._last_seen(task.spec.model, version),
+                now=task.now,
+            )
+
+        return {version: partial(judge, version) for version in self._versions(task, window)}
+
+    def performance(self, task: Task) -> Mapping[str, Callable[[], CheckResult]]:
+        """Hold each version's labelled predictions against the thresholds."""
+        labelled = self._store.labelled(task.span, model=task.spec.model)
+        versions = sorted(set(labelled.version)) or self._latest_version(task.spec.model)
+
+        def judge(version: str) -> CheckResult:
+            return check_performance(task.spec, version, task.span, labelled)
+
+        return {version: partial(judge, version) for version in versions}
+
+    def health(self, task: Task) -> Mapping[str, Callable[[], CheckResult]]:
+        """Look at the traffic's errors and latency, and at the agents; those live in the wall's time."""
+        window = load_window(self._store, task.spec.model, task.span)
+        heartbeats = self._store.heartbeats()
+        return {"": partial(check_health, task.spec, window, heartbeats, datetime.now(UTC))}
+
+    def _versions(self, task: Task, window: Window) -> Sequence[str]:
+        return window.versions() or self._latest_version(task.spec.model)
+
+    def _latest_version(self, model: str) -> list[str]:
+        seen = [seen for seen in self._store.seen_models() if seen.model == model]
+        return [max(seen, key=lambda one: (one.last_seen, one.version)).version] if seen else [""]
+
+    def _last_seen(self, model: str, version: str) -> datetime | None:
+        moments = [
+            seen.last_seen for seen in self._store.seen_models() if seen.model == model and seen.version == version
+        ]
+        return max(moments, default=None)
+
+    def _history(self, task: Task, version: str) -> list[CheckResult]:
+        """Earlier scheduled drift results of the version, oldest first."""
+        schedule = task.spec.checks.drift
+        reach = max(schedule.window, timedelta(days=1)) * HISTORY
+        page = self._store.results(
+            Span(task.span.end - reach, task.span.end),
+            model=task.spec.model,
+            version=version,
+            check=CheckKind.DRIFT,
+            limit=HISTORY,
+        )
+        earlier = [result for result in page.items if not result.on_demand and result.end < task.span.end]
+        return sorted(earlier, key=lambda result: result.end)
+
+    # -- references ---------------------------------------------------------------------------------------------
+    def reference(self, spec: ModelSpec, version: str, span: Span) -> ReferenceProfile | None:
+        """The version's reference for that span, from the cache when it is fresh."""
+        key = _reference_key(spec, version, span)
+        with self._lock:
+            found = self._references.get(key)
+            if found is not None and time.monotonic() - found[0] < REFERENCE_MAX_AGE_SECONDS:
+                self._references.move_to_end(key)
+                return found[1]
+        reference = load_reference(self._store, spec, version, span)
+        with self._lock:
+            self._references[key] = (time.monotonic(), reference)
+            while len(self._references) > REFERENCES_KEPT:
+                self._references.popitem(last=False)
+        return reference
+
+
+def _reference_key(spec: ModelSpec, version: str, span: Span) -> str:
+    parts = [spec.model, version, spec.reference.model_dump_json()]
+    if isinstance(spec.reference, ReferenceFile):
+        parts.append(str(spec.reference.path.stat().st_mtime_ns))
+    if isinstance(spec.reference, ReferenceRolling):
+        parts += [span.start.isoformat(), span.end.isoformat()]
+    return "\n".join(parts)
+
+
+def failed(task: Task, version: str, error: Exception) -> CheckResult:
+    """The result of a check that raised; also logged, with its traceback."""
+    logger.error("check %s of %s %s failed", task.check, task.spec.model, version, exc_info=error)
+    return CheckResult(
+        model=task.spec.model,
+        version=version,
+        check=task.check,
+        status=Status.ERROR,
+        summary=f"The check failed: {type(error).__name__}: {error}",
+        start=task.span.start,
+        end=task.span.end,
+        rows=0,
+        on_demand=task.on_demand,
+    )
+
+
+_KINDS: Mapping[CheckKind, Callable[[Loader, Task], Mapping[str, Callable[[], CheckResult]]]] = {
+    CheckKind.DRIFT: Loader.drift,
+    CheckKind.QUALITY: Loader.quality,
+    CheckKind.PERFORMANCE: Loader.performance,
+    CheckKind.HEALTH: Loader.health,
+}
