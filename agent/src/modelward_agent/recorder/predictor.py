@@ -1,0 +1,100 @@
+"""Records every prediction of a model that has `predict` or `predict_proba`, such as scikit-learn's."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import Any
+
+from modelward_agent.recorder.recorder import Recorder
+
+
+def watch(model: Any, recorder: Recorder, feature_names: Sequence[str] | None = None) -> WatchedModel:
+    """The model, recording: use it in the place of the model.
+
+        model = watch(joblib.load("fraud.joblib"), Recorder("fraud", "7"))
+        model.predict(rows)
+
+    Names come from a DataFrame's columns, else from `feature_names`, else from the model's `feature_names_in_`, else
+    they are x0, x1, …
+    """
+    return WatchedModel(model, recorder, feature_names)
+
+
+class WatchedModel:
+    """Answers as the model does, with its attributes; `predict` and `predict_proba` are recorded, row by row.
+
+    `latency_ms` of a row is its share of the call's time. An exception is recorded as an error and goes on to the
+    caller.
+    """
+
+    def __init__(self, model: Any, recorder: Recorder, feature_names: Sequence[str] | None = None) -> None:
+        self._model = model
+        self._recorder = recorder
+        self._feature_names = feature_names
+        self._latest = threading.local()
+
+    @property
+    def last_ids(self) -> list[str]:
+        """The ids of the rows of this thread's latest call, for `Recorder.actual`."""
+        return getattr(self._latest, "ids", [])
+
+    def predict(self, X: Any, *args: Any, **options: Any) -> Any:  # noqa: N803 - scikit-learn's name
+        """The model's answer, recorded."""
+        return self._call(self._model.predict, None, X, *args, **options)
+
+    def predict_proba(self, X: Any, *args: Any, **options: Any) -> Any:  # noqa: N803 - scikit-learn's name
+        """The model's answer, recorded as {class: probability}."""
+        return self._call(self._model.predict_proba, getattr(self._model, "classes_", None), X, *args, **options)
+
+    def _call(self, method: Callable[..., Any], classes: Any, rows: Any, *args: Any, **options: Any) -> Any:
+        self._latest.ids = []
+        started = perf_counter()
+        try:
+            answer = method(rows, *args, **options)
+        except Exception as error:
+            self._recorder.error(error)
+            raise
+        milliseconds = (perf_counter() - started) * 1000
+        try:
+            count = len(answer)
+            if classes is None and getattr(answer, "ndim", 1) == 2 and method.__name__ == "predict_proba":
+                classes = range(answer.shape[1])
+            self._latest.ids = self._recorder.predict_batch(
+                rows,
+                answer,
+                names=None if _has_names(rows) else self._names(rows),
+                classes=classes,
+                latency_ms=milliseconds / count if count else None,
+            )
+        except Exception as problem:
+            self._recorder.missed(problem)
+        return answer
+
+    def _names(self, rows: Any) -> Sequence[str]:
+        if self._feature_names is not None:
+            return self._feature_names
+        known = getattr(self._model, "feature_names_in_", None)
+        if known is not None:
+            return list(known)
+        width = rows.shape[1] if hasattr(rows, "shape") else len(rows[0]) if len(rows) else 0
+        return [f"x{index}" for index in range(width)]
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") and name not in dir(self._model_or_none()):
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        return getattr(self._model_or_none(), name)
+
+    def _model_or_none(self) -> Any:
+        return self.__dict__.get("_model")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return WatchedModel, (self._model, self._recorder, self._feature_names)
+
+    def __repr__(self) -> str:
+        return f"watch({self._model!r})"
+
+
+def _has_names(rows: Any) -> bool:
+    return hasattr(rows, "columns") or isinstance(rows, dict)
