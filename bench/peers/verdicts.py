@@ -1,4 +1,4 @@
-"""Which columns peers' defaults flag: reads an .npz of `reference` (rows, columns) and `windows` (windows, rows, columns).
+"""Which columns peers flag by default, of an .npz of `reference` (rows, columns), `windows` (windows, rows, columns).
 
 Prints JSON, for each peer the flags as a list of rows (one a window) of 0 and 1 (one a column).
 """
