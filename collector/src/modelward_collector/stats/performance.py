@@ -106,13 +106,19 @@ def confusion_matrix(actual: Ints, predicted: Ints, classes: int) -> Ints:
 
 
 def label_metrics(
-    confusion: Ints, positive: int | None = None, confidence: float = CONFIDENCE, *, seed: int = 0
+    confusion: Ints,
+    positive: int | None = None,
+    confidence: float = CONFIDENCE,
+    *,
+    macro: bool = True,
+    seed: int = 0,
 ) -> dict[str, Interval]:
     """`accuracy`, `precision_macro`, `recall_macro`, `f1_macro`; with a positive class also its `precision`,
     `recall` and `f1`. All are shares in [0, 1].
 
-    From the confusion matrix alone. The macro means are over the classes that occur, as actual or as prediction; a
-    class that was never predicted has precision 0, one that never was true recall 0, as in scikit-learn.
+    From the confusion matrix alone; `macro` False leaves the means out. They are over the classes that occur, as actual
+    or as prediction; a class that was never predicted has precision 0, one that never was true recall 0, as in
+    scikit-learn.
     """
     total = int(confusion.sum())
     if total == 0:
@@ -122,7 +128,8 @@ def label_metrics(
     within = confusion[np.ix_(present, present)]
     if positive is not None:
         metrics |= _positive_metrics(confusion, positive, confidence)
-    metrics |= _macro_metrics(within, confidence, seed)
+    if macro:
+        metrics |= _macro_metrics(within, confidence, seed)
     return _defined(metrics)
 
 
@@ -189,13 +196,20 @@ def _f1_mean(counts: Floats, rows: NDArray[np.intp], columns: NDArray[np.intp], 
 
 
 def probability_metrics(
-    actual: Ints, probabilities: Floats, positive: int | None = None, confidence: float = CONFIDENCE, *, seed: int = 0
+    actual: Ints,
+    probabilities: Floats,
+    positive: int | None = None,
+    confidence: float = CONFIDENCE,
+    *,
+    calibration: bool = True,
+    seed: int = 0,
 ) -> dict[str, Interval]:
     """`roc_auc`, `log_loss` (nats), `brier` and `calibration_error` of class probabilities.
 
     `actual` (n,) holds codes, `probabilities` (n, classes). With a `positive` class of two, `roc_auc` and `brier` are
     that class's; otherwise `roc_auc` is the mean over the classes of one against the rest (of those that occur) and
-    `brier` the sum over classes, in [0, 2]. `calibration_error` is of the most probable class.
+    `brier` the sum over classes, in [0, 2]. `calibration_error`, which
+    alone takes more than a few milliseconds, is of the most probable class; `calibration` False leaves it out.
     """
     n = len(actual)
     if n == 0:
@@ -210,10 +224,10 @@ def probability_metrics(
         metrics["roc_auc"] = macro_auc(actual, probabilities, confidence)
         truth = np.arange(probabilities.shape[1]) == actual[:, None]
         metrics["brier"] = _not_negative(mean_t(np.square(probabilities - truth).sum(axis=1), confidence))
-    top = probabilities.argmax(axis=1)
-    metrics["calibration_error"] = calibration_error(
-        probabilities[np.arange(n), top], (top == actual), confidence, seed=seed
-    )
+    if calibration:
+        top = probabilities.argmax(axis=1)
+        stated = probabilities[np.arange(n), top]
+        metrics["calibration_error"] = calibration_error(stated, top == actual, confidence, seed=seed)
     return _defined(metrics)
 
 
