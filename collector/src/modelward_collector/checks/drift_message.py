@@ -1,0 +1,81 @@
+"""A drift verdict in words."""
+
+from __future__ import annotations
+
+from modelward_collector.stats.feature import EMPTY, FeatureView
+from modelward_collector.stats.outcome import Outcome
+
+
+def message_of(
+    name: str, kind: str, reference: FeatureView, current: FeatureView, leading: Outcome, drifts: bool
+) -> str:
+    """One line on what changed, by the test that decided: `dep_delay rose: mean 12.6 → 24.1 (+0.35 sd)`."""
+    if kind == EMPTY:
+        return f"{name} has no values"
+    if not drifts:
+        return f"{name} is distributed as in the reference"
+    test, value = leading.name, leading.value
+    r, c = reference.numeric, current.numeric
+    if test == "missing":
+        return _missing(name, reference, current)
+    if test == "type":
+        if kind == "embedding" and reference.dimension != current.dimension:
+            return f"{name} changed its dimension: {reference.dimension} → {current.dimension}"
+        return f"{name} changed its type: {_share(value)} more of its values are not {kind}, most are {current.kind}"
+    if kind == "embedding":
+        return f"{name} moved: its embeddings differ along the random projections ({test} {value:+.2f})"
+    if test == "linf" and leading.subject is not None:
+        return _category(name, leading.subject, value, reference, current)
+    if test == "chi_squared":
+        return _mix(name, reference, current)
+    if r is None or c is None:
+        return f"{name} changed"
+    if test == "mean":
+        verb = "rose" if value > 0 else "fell"
+        return f"{name} {verb}: mean {number(r.mean)} → {number(c.mean)} ({value:+.2f} sd)"
+    if test == "variance":
+        verb = "spreads more" if value > 1 else "spreads less"
+        return f"{name} {verb}: sd {number(r.sd)} → {number(c.sd)} (variance × {number(value)})"
+    if test == "zeros":
+        return f"{name} is 0 {'more' if value > 0 else 'less'} often: {_share(r.zeros / r.n)} → {_share(c.zeros / c.n)}"
+    before, after = float(r.quantiles([0.5])[0]), float(c.quantiles([0.5])[0])
+    return (
+        f"{name} changed its shape: median {number(before)} → {number(after)}, mean {number(r.mean)} → {number(c.mean)}"
+    )
+
+
+def number(value: float) -> str:
+    """Three significant digits, without an exponent where that is readable."""
+    return f"{value:.3g}" if abs(value) < 1_000 or abs(value) >= 1e9 else f"{value:,.0f}"
+
+
+def _share(share: float) -> str:
+    percent = 100 * share
+    return f"{percent:.2g}%" if abs(percent) < 10 else f"{percent:.0f}%"
+
+
+def _missing(name: str, reference: FeatureView, current: FeatureView) -> str:
+    if current.missing == current.rows:
+        return f"{name} is gone: no row has a value"
+    if reference.missing == reference.rows:
+        return f"{name} is new: the reference has no value of it"
+    before, after = reference.missing / reference.rows, current.missing / current.rows
+    return f"{name} is missing {'more' if after > before else 'less'} often: {_share(before)} → {_share(after)}"
+
+
+def _category(name: str, category: str, change: float, reference: FeatureView, current: FeatureView) -> str:
+    before = reference.categories.shares.get(category, 0.0) if reference.categories is not None else 0.0
+    after = current.categories.shares.get(category, 0.0) if current.categories is not None else 0.0
+    if before == 0:
+        return f'{name} has a new category: "{category}" at {_share(after)}'
+    if after == 0:
+        return f'{name} lost a category: "{category}" was {_share(before)}'
+    return f'{name}: "{category}" {"rose" if change > 0 else "fell"} {_share(before)} → {_share(after)}'
+
+
+def _mix(name: str, reference: FeatureView, current: FeatureView) -> str:
+    before = reference.categories.shares if reference.categories is not None else {}
+    after = current.categories.shares if current.categories is not None else {}
+    moved = sorted({*before, *after}, key=lambda one: -abs(after.get(one, 0.0) - before.get(one, 0.0)))[:2]
+    words = ", ".join(f'"{one}" {_share(before.get(one, 0.0))} → {_share(after.get(one, 0.0))}' for one in moved)
+    return f"{name} has another mix of categories: {words}"
