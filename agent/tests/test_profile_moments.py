@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from scipy import stats
 
 from modelward_agent.profile import Moments
 
-NASTY = {
+NASTY: dict[str, Callable[[np.random.Generator], NDArray[np.float64]]] = {
     "normal": lambda rng: rng.normal(size=20_000),
     "far from zero, hardly varying": lambda rng: 1e9 + 1e-3 * rng.normal(size=20_000),
     "far from zero, skewed": lambda rng: -1e8 + rng.exponential(0.01, size=20_000),

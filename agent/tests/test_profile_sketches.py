@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from modelward_agent.profile import CategoricalSketch, NumericSketch, VectorSket
 from modelward_agent.profile.categorical import MAX_CATEGORY_LENGTH, category_name
 from modelward_agent.profile.vector import PROJECTIONS, directions
 
-SHAPES = {
+SHAPES: dict[str, Callable[[np.random.Generator, int], NDArray[np.float64]]] = {
     "normal": lambda rng, n: rng.normal(size=n),
     "log-normal": lambda rng, n: rng.lognormal(sigma=2, size=n),
     "few values": lambda rng, n: rng.integers(0, 12, size=n).astype(float),

@@ -44,10 +44,11 @@ class VectorSketch:
         self.update_projected(self.project(vectors))
 
     def project(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Norm and projections of embeddings, shape (n, dimension) to (1 + PROJECTIONS, n)."""
+        """Norm and projections of embeddings, shape (n, dimension) to (1 + PROJECTIONS, n); not finite on overflow."""
         projected = np.empty((1 + PROJECTIONS, len(vectors)))
-        projected[0] = np.linalg.norm(vectors, axis=1)
-        projected[1:] = (vectors @ directions(self.dimension)).T
+        with np.errstate(over="ignore", invalid="ignore"):
+            projected[0] = np.linalg.norm(vectors, axis=1)
+            projected[1:] = (vectors @ directions(self.dimension)).T
         return projected
 
     def update_projected(self, projected: NDArray[np.float64]) -> None:
