@@ -21,6 +21,7 @@ from modelward_collector.checks.window import ReferenceProfile, Window
 from modelward_collector.clock import Clock
 from modelward_collector.metrics import Metrics
 from modelward_collector.models import ModelSpec, ReferenceFile, ReferenceRolling, Schedule
+from modelward_collector.models import Task as ModelTask
 from modelward_collector.registry import Registry
 from modelward_collector.span import Span
 from modelward_collector.store.protocol import Store, StoreUnavailableError
@@ -187,6 +188,7 @@ class Loader:
         """Hold each version's traffic against the schema and the reference."""
         window = load_window(self._store, task.spec.model, task.span)
         duplicates = self._store.duplicate_ids(task.span, model=task.spec.model)
+        last_seen = self._last_seen(task)
 
         def judge(version: str) -> CheckResult:
             return check_quality(
@@ -195,7 +197,7 @@ class Loader:
                 self.reference(task.spec, version, task.span),
                 window,
                 duplicate_ids=duplicates,
-                last_seen=self._last_seen(task.spec.model, version),
+                last_seen=last_seen,
                 now=task.now,
             )
 
@@ -207,7 +209,9 @@ class Loader:
         versions = sorted(set(labelled.version)) or self._latest_version(task.spec.model)
 
         def judge(version: str) -> CheckResult:
-            return check_performance(task.spec, version, task.span, labelled)
+            classifies = task.spec.task is ModelTask.CLASSIFICATION
+            reference = self.reference(task.spec, version, task.span) if classifies else None
+            return check_performance(task.spec, version, task.span, labelled, reference)
 
         return {version: partial(judge, version) for version in versions}
 
@@ -224,11 +228,14 @@ class Loader:
         seen = [seen for seen in self._store.seen_models() if seen.model == model]
         return [max(seen, key=lambda one: (one.last_seen, one.version)).version] if seen else [""]
 
-    def _last_seen(self, model: str, version: str) -> datetime | None:
-        moments = [
-            seen.last_seen for seen in self._store.seen_models() if seen.model == model and seen.version == version
-        ]
-        return max(moments, default=None)
+    def _last_seen(self, task: Task) -> datetime | None:
+        """When any version last had traffic: one that a new version replaced is not silent but retired.
+
+        None when that was after the moment looked at, which the window itself then tells better.
+        """
+        moments = [seen.last_seen for seen in self._store.seen_models() if seen.model == task.spec.model]
+        latest = max(moments, default=None)
+        return None if latest is None or latest > task.now else latest
 
     def _history(self, task: Task, version: str) -> list[CheckResult]:
         """Earlier scheduled drift results of the version, oldest first."""

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from modelward_collector.api.problems import RESPONSES
-from modelward_collector.api.shared import After, ContextOf, End, Limit, Listing, Start, span_of
+from modelward_collector.api.shared import After, ContextOf, End, Limit, Listing, Start, cursor_from_outside, span_of
 from modelward_collector.context import Context
 from modelward_collector.span import Span
 from modelward_collector.store.protocol import Alias
@@ -28,7 +28,8 @@ def _page(
     limit: int,
     after: str | None,
 ) -> Listing[dict[str, Any]]:
-    page = context.store.events(alias, span, model=model, kind=kind, text=text, limit=limit, after=after)
+    with cursor_from_outside():
+        page = context.store.events(alias, span, model=model, kind=kind, text=text, limit=limit, after=after)
     return Listing(items=[dict(item) for item in page.items], after=page.after)
 
 

@@ -42,6 +42,14 @@ class NotFoundError(Exception):
     """There is no such thing; the message names it and says where to look."""
 
 
+class UnusableError(Exception):
+    """One parameter cannot be used, as only its reader could tell."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"{name}: {problem}")
+        self.parameter = InvalidParameter(name=name, problem=problem)
+
+
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": HTTPStatus(status).phrase, "content": {"application/problem+json": {}}}
     for status in (404, 422, 503)
@@ -89,6 +97,10 @@ def handle_problems(app: FastAPI) -> None:
         ]
         detail = "; ".join(f"{one.name}: {one.problem}" for one in wrong)
         return problem(request, 422, detail, invalid=wrong)
+
+    @app.exception_handler(UnusableError)
+    def unusable(request: Request, error: UnusableError) -> JSONResponse:
+        return problem(request, 422, str(error), invalid=[error.parameter])
 
     @app.exception_handler(HTTPException)
     def http(request: Request, error: HTTPException) -> JSONResponse:

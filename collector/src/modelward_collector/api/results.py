@@ -8,7 +8,7 @@ from fastapi import APIRouter
 
 from modelward_collector.api.answers import ResultAnswer, result_answers
 from modelward_collector.api.problems import RESPONSES, NotFoundError
-from modelward_collector.api.shared import After, ContextOf, End, Limit, Listing, Start, span_of
+from modelward_collector.api.shared import After, ContextOf, End, Limit, Listing, Start, cursor_from_outside, span_of
 from modelward_collector.checks.result import CheckKind, Status
 
 router = APIRouter(tags=["results"], responses=RESPONSES)
@@ -29,15 +29,16 @@ def results(
     after: After = None,
 ) -> Listing[ResultAnswer]:
     """Results whose window ends in the span, by default in the last 30 days, newest first."""
-    page = context.store.results(
-        span_of(context, start, end, DEFAULT_SPAN),
-        model=model,
-        version=version,
-        check=check,
-        status=status,
-        limit=limit,
-        after=after,
-    )
+    with cursor_from_outside():
+        page = context.store.results(
+            span_of(context, start, end, DEFAULT_SPAN),
+            model=model,
+            version=version,
+            check=check,
+            status=status,
+            limit=limit,
+            after=after,
+        )
     return Listing(items=result_answers(page.items), after=page.after)
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Generic, TypeVar
 
 from fastapi import Depends, Query, Request
 from pydantic import AfterValidator, BaseModel
 
-from modelward_collector.api.problems import NotFoundError
+from modelward_collector.api.problems import NotFoundError, UnusableError
 from modelward_collector.context import Context
 from modelward_collector.models import ModelSpec
 from modelward_collector.span import Span
@@ -69,3 +70,12 @@ def span_of(context: Context, start: datetime | None, end: datetime | None, defa
     until = context.clock.now() if end is None else end
     since = until - default if start is None else start
     return Span(since, max(since, until))
+
+
+@contextmanager
+def cursor_from_outside() -> Iterator[None]:
+    """A store refuses a cursor that is none of its own with ValueError; to the one who asked that is a 422."""
+    try:
+        yield
+    except ValueError as error:
+        raise UnusableError("after", str(error)) from error
