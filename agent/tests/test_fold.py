@@ -91,7 +91,6 @@ values = st.one_of(
     st.lists(st.none() | st.text(max_size=2), max_size=2),
     st.dictionaries(st.text(max_size=2), numbers, max_size=2),
 )
-columns = st.sampled_from(["numbers", "strings", "anything", "with nulls"])
 rows_of_features = st.lists(
     st.fixed_dictionaries({}, optional={"a": numbers, "b": numbers | st.none(), "c": values, "d": st.booleans()}),
     min_size=1,
@@ -275,7 +274,7 @@ def test_numbers_wait_only_up_to_a_bound() -> None:
 
 
 def test_equal_rows_are_found_whatever_the_order_of_their_features_and_how_numbers_are_written() -> None:
-    rows = [{"a": 1, "b": "x", "c": None}, {"b": "x", "a": 1.0}, {"c": None, "b": "x", "a": 1.0}]
+    rows: list[dict[str, Any]] = [{"a": 1, "b": "x", "c": None}, {"b": "x", "a": 1.0}, {"c": None, "b": "x", "a": 1.0}]
     rows += [{"a": -0.0, "b": True, "v": [1, 2]}, {"a": 0, "b": True, "v": [1.0, 2.0]}]
     assert profile_of([prediction(row) for row in rows]).distinct_rows.get_estimate() == pytest.approx(2, abs=0.01)
 
@@ -291,9 +290,8 @@ def test_the_share_of_duplicates_is_within_its_error() -> None:
     rng = np.random.default_rng(3)
     folder = Folder("host")
     for _ in range(20):
-        fresh = [
-            prediction({"a": float(a), "n": int(n)}) for a, n in zip(rng.normal(size=750), rng.integers(0, 9, 750))
-        ]
+        counts = rng.integers(0, 9, size=750).tolist()
+        fresh = [prediction({"a": float(rng.normal()), "n": count}) for count in counts]
         folder.fold(fresh + fresh[:250])
     [(_, profile)] = folder.take()
     assert profile.duplicate_share == pytest.approx(0.25, abs=4 * 0.016)
@@ -304,15 +302,21 @@ def test_another_process_hashes_rows_alike() -> None:
         "from modelward_agent.profile.fold import hash_numbers, hash_text, hash_vectors; import numpy as np;"
         "print(hash_numbers(np.array([1.5]))[0], hash_text('x'), hash_vectors(np.array([[1.0, 2.0]]))[0])"
     )
-    answers = {
-        subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout for _ in range(2)
-    }
+    command = [sys.executable, "-c", program]
+    answers = {subprocess.run(command, capture_output=True, check=True).stdout for _ in range(2)}
     # Profiles of old and new agents are merged, so these numbers may never change.
     assert answers == {b"16010149039010118677 5717441744405258058 7333427687641643684\n"}
 
 
 def test_embeddings_of_a_second_dimension_are_counted_apart() -> None:
-    rows = [{"e": [1.0, 2.0]}, {"e": [3, 4]}, {"e": [1.0, 2.0, 3.0]}, {"e": [1e308, 1e308]}, {"e": []}, {"e": None}]
+    rows: list[dict[str, Any]] = [
+        {"e": [1.0, 2.0]},
+        {"e": [3, 4]},
+        {"e": [1.0, 2.0, 3.0]},
+        {"e": [1e308, 1e308]},
+        {"e": []},
+        {"e": None},
+    ]
     feature = profile_of([prediction(row) for row in rows]).features["e"]
     assert feature.vector is not None
     assert (feature.vector.n, feature.vector.dimension, feature.vector.wrong_dimension) == (2, 2, 1)
