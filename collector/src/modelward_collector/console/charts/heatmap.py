@@ -1,0 +1,59 @@
+"""Features by time: one strip of cells a feature, each cell a link to the result behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+from modelward_collector.console.charts import svg
+from modelward_collector.console.charts.scale import time_ticks
+from modelward_collector.span import Span
+
+_HEIGHT = 22
+LEVELS = 5
+"""Shades of a scale; the style sheet has `q0` to `q4` for quiet cells and `f0` to `f4` for flagged ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One stretch of time: `level` in [0, 1], whether it is flagged, where it leads and what it says."""
+
+    index: int
+    level: float
+    flagged: bool
+    href: str
+    says: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeatRow:
+    """The cells of one feature; the strip is `columns` cells wide, those that are not there stay empty."""
+
+    cells: Sequence[Cell]
+    columns: int
+
+    def strip(self, label: str) -> Markup:
+        """The row as SVG. Cells are links, so it is a group; they are left out of the tab order, the row's name is in."""
+        drawn = []
+        wide = 100 / max(1, self.columns)
+        for cell in self.cells:
+            shade = f"{'f' if cell.flagged else 'q'}{min(LEVELS - 1, int(cell.level * LEVELS))}"
+            x = cell.index * wide
+            mark = ""
+            if cell.flagged:
+                mark = f'<circle class="mark" cx="{x + wide / 2:.2f}%" cy="{_HEIGHT / 2:g}" r="1.6"/>'
+            drawn.append(
+                f'<a href="{escape(cell.href)}" tabindex="-1"><rect class="{shade}" x="{x:.2f}%" width="{wide:.2f}%" '
+                f'height="{_HEIGHT}"/>{mark}{svg.title(cell.says)}</a>'
+            )
+        return Markup(
+            f'<svg class="strip" width="100%" height="{_HEIGHT}" role="group" aria-label="{escape(label)}">'
+            f"{''.join(drawn)}</svg>"
+        )  # noqa: S704 - every text in it went through escape
+
+
+def time_axis_strip(span: Span, *, year: int, label: str) -> Markup:
+    """The time axis that stands below the strips."""
+    return svg.frame([svg.time_axis(time_ticks(span, year=year), 0)], height=24, label=label, kind="strip-axis")

@@ -1,0 +1,209 @@
+"""Values over time: lines with their bands, thresholds, and what each point says when pointed at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from markupsafe import Markup, escape
+
+from modelward_collector.console import human
+from modelward_collector.console.charts import svg
+from modelward_collector.console.charts.scale import Scale, nice_range, nice_ticks, time_ticks
+from modelward_collector.span import Span
+
+_BOTTOM = 26
+_TOP = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One value with its interval; None or NaN leaves a gap. `href` is where a click leads."""
+
+    at: datetime
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    flagged: bool = False
+    href: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A named series in time order; `kind` is its class in the style sheet (`current`, `reference`, `second`)."""
+
+    name: str
+    points: Sequence[Point]
+    kind: str = "current"
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """How values are written, and the range they are drawn in; an end that is None follows the values."""
+
+    text: Callable[[float | None], str] = human.number
+    low: float | None = None
+    high: float | None = None
+    zero: bool = False
+
+
+def finite(value: float | None) -> bool:
+    """A number that can be drawn."""
+    return value is not None and math.isfinite(value)
+
+
+def value_range(lines: Sequence[Line], axis: Axis, others: Sequence[float] = ()) -> tuple[float, float] | None:
+    """The round range that holds every value, interval end and threshold; None when there is no value at all."""
+    values = [
+        float(value)
+        for line in lines
+        for point in line.points
+        if finite(point.value)
+        for value in (point.value, point.low, point.high)
+        if value is not None and math.isfinite(value)
+    ]
+    if not values:
+        return None
+    values += [value for value in others if math.isfinite(value)]
+    low, high = nice_range(min(values), max(values), zero=axis.zero)
+    return (low if axis.low is None else axis.low), (high if axis.high is None else axis.high)
+
+
+def line_chart(
+    lines: Sequence[Line],
+    *,
+    label: str,
+    span: Span,
+    year: int,
+    axis: Axis | None = None,
+    thresholds: Sequence[tuple[float, str]] = (),
+    height: int = 190,
+    gap: timedelta | None = None,
+    ticks: int = 6,
+) -> Markup | None:
+    """The chart, or None when there is nothing to draw, which the page then says in words.
+
+    `thresholds` are values with what they mean. Points further apart than `gap` are not joined.
+    """
+    axis = axis or Axis()
+    extent = value_range(lines, axis, [value for value, _ in thresholds])
+    if extent is None or span.length <= timedelta(0):
+        return None
+    inner = height - _BOTTOM - _TOP
+    scale = Scale(*extent)
+    parts = [f'<g transform="translate(0 {_TOP})">']
+    wanted = 4 if inner > 100 else 2
+    parts.append(svg.value_axis([(tick, axis.text(tick)) for tick in nice_ticks(*extent, wanted)], scale, inner))
+    parts.append(svg.time_axis(time_ticks(span, year=year, wanted=ticks), inner))
+    paths = []
+    for line in lines:
+        runs = _runs(line.points, gap)
+        paths += [svg.path(f"band {line.kind}", _band(run, span, scale, inner)) for run in runs if _banded(run)]
+        paths += [svg.path(f"line {line.kind}", _stroke(run, span, scale, inner)) for run in runs if len(run) > 1]
+    parts.append(svg.stretched(paths, inner))
+    for value, name in thresholds:
+        y = inner * (1 - scale.share(value))
+        below = y < 14
+        parts.append(
+            f'<line class="threshold" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>'
+            f'<text class="threshold-label end" x="100%" y="{y + (12 if below else -5):.1f}">{escape(name)}</text>'
+        )
+    for line in lines:
+        parts.append(_marks(line, span, scale, inner, gap))
+    parts.append(_hits(lines, span, scale, inner, axis, year))
+    parts.append("</g>")
+    return svg.frame(parts, height=height, label=label, kind="lines")
+
+
+def _x(at: datetime, span: Span) -> float:
+    return min(1.0, max(0.0, (at - span.start) / span.length))
+
+
+def _runs(points: Sequence[Point], gap: timedelta | None) -> list[list[Point]]:
+    runs: list[list[Point]] = []
+    previous: Point | None = None
+    for point in points:
+        if not finite(point.value):
+            previous = None
+            continue
+        if previous is None or (gap is not None and point.at - previous.at > gap):
+            runs.append([])
+        runs[-1].append(point)
+        previous = point
+    return runs
+
+
+def _banded(run: Sequence[Point]) -> bool:
+    return len(run) > 1 and all(finite(point.low) and finite(point.high) for point in run)
+
+
+def _stroke(run: Sequence[Point], span: Span, scale: Scale, height: float) -> str:
+    return "M" + "L".join(_at(point.at, point.value, span, scale, height) for point in run)
+
+
+def _band(run: Sequence[Point], span: Span, scale: Scale, height: float) -> str:
+    upper = [_at(point.at, point.high, span, scale, height) for point in run]
+    lower = [_at(point.at, point.low, span, scale, height) for point in reversed(run)]
+    return "M" + "L".join(upper + lower) + "Z"
+
+
+def _at(at: datetime, value: float | None, span: Span, scale: Scale, height: float) -> str:
+    y = height * (1 - scale.share(value if value is not None else 0.0))
+    return f"{_x(at, span) * svg.INNER_WIDTH:.1f} {y:.1f}"
+
+
+def _marks(line: Line, span: Span, scale: Scale, height: float, gap: timedelta | None) -> str:
+    drawn = []
+    runs = _runs(line.points, gap)
+    alone = {id(run[0]) for run in runs if len(run) == 1}
+    last = runs[-1][-1] if runs else None
+    for run in runs:
+        for point in run:
+            if not (point.flagged or id(point) in alone or point is last):
+                continue
+            x = svg.percent(_x(point.at, span))
+            y = height * (1 - scale.share(point.value or 0.0))
+            if id(point) in alone and finite(point.low) and finite(point.high):
+                top, bottom = (height * (1 - scale.share(end or 0.0)) for end in (point.high, point.low))
+                drawn.append(f'<line class="whisker {line.kind}" x1="{x}" x2="{x}" y1="{top:.1f}" y2="{bottom:.1f}"/>')
+            kind = "flagged" if point.flagged else line.kind
+            drawn.append(f'<circle class="point {kind}" cx="{x}" cy="{y:.1f}" r="3"/>')
+    return "".join(drawn)
+
+
+def _hits(lines: Sequence[Line], span: Span, scale: Scale, height: float, axis: Axis, year: int) -> str:
+    """An invisible column around each moment that has a value: its title, a cross-hair, and a link where there is one."""
+    moments: dict[datetime, list[tuple[Line, Point]]] = {}
+    for line in lines:
+        for point in line.points:
+            if finite(point.value):
+                moments.setdefault(point.at, []).append((line, point))
+    order = sorted(moments)
+    drawn = []
+    for index, at in enumerate(order):
+        x = _x(at, span)
+        left = (x + _x(order[index - 1], span)) / 2 if index else 0.0
+        right = (x + _x(order[index + 1], span)) / 2 if index + 1 < len(order) else 1.0
+        texts = [human.moment(at, year)]
+        marks = [f'<line x1="{svg.percent(x)}" x2="{svg.percent(x)}" y1="0" y2="{height:g}"/>']
+        href = ""
+        for line, point in moments[at]:
+            value = point.value if point.value is not None else 0.0
+            interval = ""
+            if finite(point.low) and finite(point.high):
+                interval = f" ({axis.text(point.low)} to {axis.text(point.high)})"
+            note = f", {point.note}" if point.note else ""
+            texts.append(f"{line.name} {axis.text(value)}{interval}{note}")
+            marks.append(
+                f'<circle class="{line.kind}" cx="{svg.percent(x)}" cy="{height * (1 - scale.share(value)):.1f}" r="4"/>'
+            )
+            href = href or point.href
+        rect = (
+            f'<rect x="{svg.percent(left)}" width="{svg.percent(max(0.0, right - left))}" y="0" height="{height:g}"/>'
+        )
+        body = f'<g class="hit">{svg.title(chr(10).join(texts))}{rect}{"".join(marks)}</g>'
+        drawn.append(f'<a href="{escape(href)}" tabindex="-1">{body}</a>' if href else body)
+    return "".join(drawn)

@@ -1,0 +1,178 @@
+"""Drift over time: a heatmap of features, the share of them that drift, and the distributions behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from markupsafe import Markup
+
+from modelward_collector.checks.result import CheckResult, Finding
+from modelward_collector.console import human
+from modelward_collector.console.charts import (
+    Axis,
+    Cell,
+    HeatRow,
+    Line,
+    Point,
+    categories,
+    density,
+    line_chart,
+    time_axis_strip,
+)
+from modelward_collector.console.history import Past
+from modelward_collector.console.site import VERDICT_WORDS, Moment, Site
+from modelward_collector.console.standings import DRIFT, drift_counts, drift_findings, flagged, is_output
+
+ROWS = 20
+"""Features of the heatmap unless all are asked for."""
+
+MULTIPLES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureRow:
+    """A feature's (or an output's) strip of the heatmap: `flagged` of `judged` stretches, and the finding now."""
+
+    feature: str
+    href: str
+    strip: Markup
+    flagged: int
+    judged: int
+    latest: Finding | None
+    output: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Heatmap:
+    """Features by time; `hidden` of them are not shown."""
+
+    rows: Sequence[FeatureRow]
+    axis: Markup
+    hidden: int
+    features: int
+
+
+@dataclass(frozen=True, slots=True)
+class Multiple:
+    """A feature's finding and its two distributions, small; `chart` is None when there is nothing to draw."""
+
+    finding: Finding
+    href: str
+    chart: Markup | None
+    numeric: bool
+
+
+def heatmap(
+    site: Site, past: Past, model: str, moment: Moment, *, latest: CheckResult | None, everything: bool
+) -> Heatmap | None:
+    """The heatmap, features with the most flagged stretches first; None when no feature was judged in the span."""
+    worst: dict[str, dict[int, tuple[tuple[int, int, float], Finding, CheckResult]]] = {}
+    for index, stretch in enumerate(past.stretches):
+        for result in stretch.results:
+            for finding in result.findings:
+                if finding.test != DRIFT or finding.segment:
+                    continue
+                rank = (int(flagged(finding)), finding.status.rank, finding.value or 0.0)
+                cells = worst.setdefault(finding.subject, {})
+                if index not in cells or rank >= cells[index][0]:
+                    cells[index] = (rank, finding, result)
+    if not worst:
+        return None
+    now = {finding.subject: finding for finding in drift_findings(latest)} if latest else {}
+    several = len({result.version for result in past.results}) > 1
+
+    def order(name: str) -> tuple[bool, int, float, str]:
+        cells = worst[name].values()
+        drifting = name in now and flagged(now[name])
+        count = sum(rank[0] for rank, _, _ in cells)
+        return not drifting, -count, -sum(rank[2] for rank, _, _ in cells) / len(cells), name
+
+    outputs = {name: any(is_output(finding) for _, finding, _ in cells.values()) for name, cells in worst.items()}
+    names = sorted(worst, key=order)
+    shown = names if everything else names[:ROWS]
+    rows = []
+    for name in shown:
+        cells = [
+            Cell(
+                index,
+                _level(finding),
+                flagged(finding),
+                site.links.result(result.id),
+                _says(finding, result, moment.year, several),
+            )
+            for index, (_, finding, result) in sorted(worst[name].items())
+        ]
+        count = sum(cell.flagged for cell in cells)
+        strip = HeatRow(cells, len(past.stretches)).strip(
+            f"Drift of {name}: flagged in {count} of {human.plural(len(cells), 'stretch', 'stretches')} of time"
+        )
+        rows.append(
+            FeatureRow(name, site.links.feature(model, name), strip, count, len(cells), now.get(name), outputs[name])
+        )
+    axis = time_axis_strip(past.span, year=moment.year, label="Time, UTC")
+    return Heatmap(rows, axis, len(names) - len(shown), len(names))
+
+
+def _level(finding: Finding) -> float:
+    """Shade within its scale: of a quiet cell how near it is to its floor, of a flagged one how far beyond."""
+    value = finding.value if finding.value is not None and finding.value == finding.value else 0.0
+    floor = finding.threshold or 0.0
+    if flagged(finding):
+        room = 1.0 - floor
+        # Most drift is a small part of what is possible; a square root keeps its shades apart.
+        return min(0.999, max(0.0, (value - floor) / room) ** 0.5) if room > 0 else 0.999
+    return min(0.999, value / floor) if floor > 0 else 0.0
+
+
+def _says(finding: Finding, result: CheckResult, year: int, several: bool) -> str:
+    version = f" ({result.version})" if several else ""
+    floor = f", floor {human.number(finding.threshold)}" if finding.threshold is not None else ""
+    state = "drifting" if flagged(finding) else VERDICT_WORDS[finding.status].lower()
+    return (
+        f"{human.short(finding.subject)}{version}\n{human.span(result.start, result.end, year)}\n"
+        f"{state}, score {human.number(finding.value)}{floor}"
+    )
+
+
+def share_line(site: Site, past: Past, moment: Moment) -> Markup | None:
+    """The share of a model's features that drift, over time; of several versions at one moment the largest."""
+    shares: dict[datetime, tuple[float, int, int, CheckResult]] = {}
+    for result in past.results:
+        count, judged = drift_counts(result)
+        if judged and (result.end not in shares or count / judged > shares[result.end][0]):
+            shares[result.end] = (count / judged, count, judged, result)
+    points = [
+        Point(at, share, note=f"{count} of {total} features", href=site.links.result(result.id))
+        for at, (share, count, total, result) in sorted(shares.items())
+    ]
+    return line_chart(
+        [Line("drifting", points, "current")],
+        label="Share of features that drift, over time",
+        span=past.span,
+        year=moment.year,
+        axis=Axis(text=human.percent, low=0.0, zero=True),
+        height=130,
+        gap=past.step * 4,
+    )
+
+
+def multiples(site: Site, result: CheckResult, most: int = MULTIPLES) -> list[Multiple]:
+    """The distributions of the features that drift most, or when none does, of those nearest to it."""
+    found = drift_findings(result)
+    chosen = [finding for finding in found if flagged(finding)] or found[:3]
+    made = []
+    for finding in chosen[:most]:
+        shown = site.comparisons.distribution(result, finding.subject)
+        label = f"{finding.subject}: reference and current distribution"
+        chart = None
+        if shown is not None:
+            chart = (
+                density(shown, label=label, height=130, small=True)
+                if shown.numeric
+                else categories(shown, label=label, most=5, small=True)
+            )
+        href = site.links.feature(result.model, finding.subject, result=result.id)
+        made.append(Multiple(finding, href, chart, shown is not None and shown.numeric))
+    return made

@@ -1,0 +1,68 @@
+"""One verdict, and the numbers that it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from modelward_collector.checks.result import CheckKind, CheckResult, Finding, Status
+from modelward_collector.console import human
+from modelward_collector.console.pages import drift_panel
+from modelward_collector.console.pages.missing import missing
+from modelward_collector.console.site import CHECK_WORDS, PageView, Site
+from modelward_collector.console.standings import DRIFT, since
+
+_QUIET = 200
+"""Findings in order that are listed; a model with a thousand features has the rest in its JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class NumberRow:
+    """One of the result's numbers, with its interval where it has one."""
+
+    name: str
+    value: float
+    low: float | None
+    high: float | None
+
+
+def result_page(site: Site, result_id: str) -> PageView:
+    """The verdict of that id."""
+    result = site.context.store.result(result_id)
+    if result is None:
+        return missing(
+            site,
+            "There is no such result. It may have been deleted when it was older than the collector keeps results.",
+        )
+    moment = site.moment()
+    findings = sorted(result.findings, key=_rank)
+    return PageView(
+        "result.html",
+        f"{CHECK_WORDS[result.check]} of {result.model}",
+        {
+            "result": result,
+            "since": since(result),
+            "window": human.span(result.start, result.end, moment.year),
+            "serious": [item for item in findings if item.status not in (Status.OK, Status.NO_DATA)],
+            "fine": [item for item in findings if item.status in (Status.OK, Status.NO_DATA)][:_QUIET],
+            "unlisted": max(0, sum(item.status in (Status.OK, Status.NO_DATA) for item in findings) - _QUIET),
+            "numbers": _numbers(result),
+            "multiples": drift_panel.multiples(site, result) if result.check is CheckKind.DRIFT else [],
+            "feature_names": {item.subject for item in findings if item.test == DRIFT},
+        },
+        section="models",
+    )
+
+
+def _rank(finding: Finding) -> tuple[int, bool, float, str]:
+    value = finding.value if finding.value is not None and finding.value == finding.value else 0.0
+    return -finding.status.rank, bool(finding.segment), -value, finding.subject
+
+
+def _numbers(result: CheckResult) -> Sequence[NumberRow]:
+    numbers = result.numbers
+    return [
+        NumberRow(name, value, numbers.get(f"{name}.low"), numbers.get(f"{name}.high"))
+        for name, value in numbers.items()
+        if not name.endswith((".low", ".high"))
+    ]

@@ -1,0 +1,60 @@
+"""How many rows came when: read from the lists of profiles, without their payloads."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from modelward_collector.console.charts.scale import floor_to
+from modelward_collector.console.recent import Recent
+from modelward_collector.span import Span
+from modelward_collector.store.protocol import Store
+
+HOUR = timedelta(hours=1)
+
+
+class Traffic:
+    """Counts rows a stretch; those of stretches that are over are remembered for a minute."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._rows: Recent[int] = Recent(most=50_000, seconds=60)
+
+    def rows(self, model: str, span: Span, step: timedelta) -> list[tuple[Span, int]]:
+        """Rows of each stretch of the span, which is widened to whole steps. A profile counts where it begins."""
+        bounds: list[Span] = []
+        start = floor_to(span.start, step)
+        while start < span.end:
+            bounds.append(Span(start, start + step))
+            start += step
+        counts: dict[Span, int] = {}
+        unknown: list[Span] = []
+        for bound in bounds:
+            kept = self._rows.get((model, bound)) if bound.end < bounds[-1].start else None
+            if kept is None:
+                unknown.append(bound)
+            else:
+                counts[bound] = kept
+        if unknown:
+            counts |= self._count(model, unknown)
+        for bound in unknown:
+            self._rows.put((model, bound), counts[bound])
+        return [(bound, counts[bound]) for bound in bounds]
+
+    def last_day(self, model: str, span: Span) -> list[int]:
+        """Rows of each hour of the span."""
+        return [rows for _, rows in self.rows(model, span, HOUR)]
+
+    def _count(self, model: str, bounds: list[Span]) -> dict[Span, int]:
+        counts = dict.fromkeys(bounds, 0)
+        whole = Span(bounds[0].start, bounds[-1].end)
+        parts = self._store.parts(whole, model=model)
+        covered = {part_id for part in parts for part_id in part.covers}
+        step = bounds[0].length
+        for part in parts:
+            if part.id in covered:
+                continue
+            start = floor_to(part.start, step)
+            bound = Span(start, start + step)
+            if bound in counts:
+                counts[bound] += part.rows
+        return counts
