@@ -13,7 +13,7 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,7 +153,7 @@ class FileKeys:
         content = read_state(self._path) or {"files": {}}
         self._files = {key: Identity(key=key, **entry) for key, entry in content["files"].items()}
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Identity]:
         return iter(list(self._files.values()))
 
     def new_key(self) -> str:

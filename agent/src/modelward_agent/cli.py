@@ -1,0 +1,228 @@
+"""The command `modelward-agent`."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import logging
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from modelward_agent import __version__
+from modelward_agent.settings import SettingsError
+
+DEFAULT_CONFIG = Path("/etc/modelward/agent.yml")
+
+_FILES_PRINTED = 20
+_STALE_SECONDS = 10.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(options))
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="modelward-agent", description="Summarises what models on this host record, and ships it."
+    )
+    parser.add_argument("--version", action="version", version=f"modelward-agent {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="follow, summarise and ship until it is told to end")
+    _add_config(run)
+    run.set_defaults(command=_run)
+
+    check = commands.add_parser("check-config", help="say everything that is wrong with the configuration")
+    _add_config(check)
+    check.set_defaults(command=_check_config)
+
+    status = commands.add_parser("status", help="how far the running agent has got")
+    _add_config(status)
+    status.add_argument("--json", action="store_true", help="print it as JSON")
+    status.set_defaults(command=_status)
+
+    profile = commands.add_parser("profile", help="make a reference profile of a Parquet or CSV file")
+    _add_profile(profile)
+    profile.set_defaults(command=_profile)
+    return parser
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE", help="default: %(default)s")
+
+
+def _add_profile(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, help="a .parquet or .csv file, one row a prediction")
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--version", default="", help="the model's version")
+    parser.add_argument(
+        "--timestamp", metavar="COLUMN", help="when a row was predicted; unset: all rows are one window"
+    )
+    parser.add_argument("--window", default="1d", help="length of the windows that show how rows usually vary")
+    parser.add_argument("--prediction", metavar="COLUMN")
+    parser.add_argument("--actual", metavar="COLUMN")
+    parser.add_argument("--segment", metavar="COLUMN", action="append", default=[], help="may be given several times")
+    parser.add_argument("--exclude", metavar="COLUMN", action="append", default=[], help="not a feature")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+
+
+# -- run -----------------------------------------------------------------------------------------------------------
+
+
+class _Lines(logging.Formatter):
+    """One JSON object a line, in ECS names: what the agent itself would ship."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "@timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "log.level": record.levelname.lower(),
+            "log.logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["error.stack_trace"] = self.formatException(record.exc_info)
+        return orjson.dumps(line).decode()
+
+
+def _run(options: argparse.Namespace) -> int:
+    from modelward_agent.config import load_config
+    from modelward_agent.daemon import Agent
+    from modelward_agent.journal.checkpoint import StateError
+
+    config = load_config(options.config)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Lines())
+    log = logging.getLogger("modelward_agent")
+    log.addHandler(handler)
+    log.setLevel(config.log_level.upper())
+    try:
+        agent = Agent(config)
+    except StateError as error:
+        print(f"modelward: {options.config}: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"modelward: {options.config}: {_cannot_start(error, config.metrics.listen)}", file=sys.stderr)
+        return 1
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: agent.stop())
+    signal.signal(signal.SIGHUP, lambda *_: agent.reload(lambda: load_config(options.config)))
+    log.info("following %s, shipping to %s", config.journal.path, ", ".join(config.elasticsearch.urls))
+    agent.run()
+    log.info("ended")
+    return 0
+
+
+def _cannot_start(error: OSError, listen: str | None) -> str:
+    if error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return f'metrics.listen: "{listen}" cannot be listened on ({error.strerror}); set another address'
+
+
+# -- check-config --------------------------------------------------------------------------------------------------
+
+
+def _check_config(options: argparse.Namespace) -> int:
+    from modelward_agent.config import load_config
+    from modelward_agent.ship.bulk import BulkClient
+
+    config = load_config(options.config)
+    try:
+        BulkClient(config.elasticsearch).close()
+    except (OSError, ValueError) as error:
+        message = f"elasticsearch: its certificate, key or secret cannot be used ({error}); correct the file"
+        raise SettingsError([f"modelward: {options.config}: {message}"]) from error
+    print(f"modelward: {options.config} is good")
+    return 0
+
+
+# -- status --------------------------------------------------------------------------------------------------------
+
+
+def _status(options: argparse.Namespace) -> int:
+    from modelward_agent.config import load_config
+
+    config = load_config(options.config)
+    path = config.state / "status.json"
+    try:
+        status = orjson.loads(path.read_bytes())
+    except (OSError, orjson.JSONDecodeError) as error:
+        print(f"modelward: {path}: there is no status ({error}); is the agent started?", file=sys.stderr)
+        return 1
+    status["running"] = _is_held(config.state / "lock")
+    status["age_seconds"] = round(time.time() - datetime.fromisoformat(status["at"]).timestamp(), 1)
+    if options.json:
+        print(orjson.dumps(status, option=orjson.OPT_INDENT_2).decode())
+    else:
+        print(_status_text(status))
+    return 0 if status["running"] else 1
+
+
+def _is_held(lock: Path) -> bool:
+    try:
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def _status_text(status: dict[str, Any]) -> str:
+    running = f"running, process {status['pid']}, since {status['started']}" if status["running"] else "NOT RUNNING"
+    if status["running"] and status["age_seconds"] > _STALE_SECONDS:
+        running += f"; this is {status['age_seconds']:.0f} s old: its loop or its state folder is stuck"
+    counts = {
+        name: ", ".join(f"{count} {reason}" for reason, count in sorted(status[name].items())) or "none"
+        for name in ("dropped", "quarantined", "failures")
+    }
+    lines = [
+        f"agent        {status['version']} on {status['host']}, {running}",
+        f"ships to     {', '.join(status['elasticsearch'])}",
+        f"read         {status['read_per_second']:,.1f} events/s",
+        f"shipped      {status['shipped_per_second']:,.1f} documents/s, {status['shipped']:,} in all",
+        f"lag          {_size(status['lag_bytes'])} in {status['files_followed']} files",
+        f"spool        {status['spool_profiles']:,} profiles wait",
+        f"dropped      {counts['dropped']}",
+        f"quarantined  {counts['quarantined']}",
+        f"failures     {counts['failures']}",
+        f"last error   {status['last_error'] or 'none'}",
+    ]
+    if status["files"]:
+        lines += ["", f"{'size':>10} {'committed':>10} {'shipped':>10} {'lag':>10}  file"]
+        for file in status["files"][:_FILES_PRINTED]:
+            sizes = " ".join(f"{_size(file[name]):>10}" for name in ("size", "committed", "shipped", "lag_bytes"))
+            lines.append(f"{sizes}  {file['path']}")
+        if len(status["files"]) > _FILES_PRINTED:
+            lines.append(f"… and {status['files_followed'] - _FILES_PRINTED} more; --json shows them")
+    return "\n".join(lines)
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "kiB", "MiB", "GiB"):
+        if count < 1024 or unit == "GiB":
+            return f"{count:,.0f} {unit}" if unit == "B" else f"{count:,.1f} {unit}"
+        count /= 1024
+    raise AssertionError
+
+
+# -- profile -------------------------------------------------------------------------------------------------------
+
+
+def _profile(options: argparse.Namespace) -> int:
+    raise NotImplementedError

@@ -1,0 +1,144 @@
+"""From a record to the document that is stored."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+from zlib import crc32
+
+import orjson
+
+from modelward_agent.config import Events
+from modelward_agent.journal.parse import FLOAT_WORDS, Kind, Malformed, Record
+
+EVENTS = "modelward-events"
+LOGS = "modelward-logs"
+PROFILES = "modelward-profiles"
+ALIASES = (EVENTS, LOGS, PROFILES)
+
+_NUMBERS = frozenset({int, float})
+_SAMPLED = frozenset({Kind.PREDICTION, Kind.ACTUAL})
+
+
+class Item(NamedTuple):
+    """One document to create under an id behind an alias; `body` is its JSON."""
+
+    alias: str
+    id: str
+    body: bytes
+
+
+def outcome(value: Any) -> dict[str, Any] | None:
+    """A prediction or an actual: `value` when it is a finite number, `label` otherwise; None when there is none.
+
+    Of {class: probability} the most probable class is the label, and its probability the score.
+    """
+    kind = type(value)
+    if kind is float or kind is int:
+        return {"value": value}
+    if kind is str:
+        return {"label": value}
+    if kind is bool:
+        return {"label": "true" if value else "false"}
+    if kind is not dict or not value:
+        return None
+    top, score = None, -math.inf
+    for name, probability in value.items():
+        number = FLOAT_WORDS.get(probability, math.nan) if type(probability) is str else probability
+        if number > score:
+            top, score = name, number
+    stored: dict[str, Any] = {"probabilities": value}
+    if top is not None:
+        stored["label"] = top
+        if math.isfinite(score):
+            stored["score"] = score
+    return stored
+
+
+def _move_vectors(document: dict[str, Any]) -> None:
+    """Lists of numbers go to `vectors`, which is stored and not indexed."""
+    features = document["features"]
+    if list not in map(type, features.values()):
+        return
+    vectors = {name: value for name, value in features.items() if type(value) is list}
+    document["features"] = {name: value for name, value in features.items() if type(value) is not list}
+    document["vectors"] = vectors
+
+
+def _prediction(document: dict[str, Any]) -> None:
+    _move_vectors(document)
+    if (stored := outcome(document.pop("prediction", None))) is not None:
+        document["prediction"] = stored
+
+
+def _actual(document: dict[str, Any]) -> None:
+    document["actual"] = outcome(document["actual"])
+
+
+def _business(document: dict[str, Any]) -> None:
+    names = ("event", "value", "currency", "source")
+    document["business"] = {name: document.pop(name) for name in names if name in document}
+
+
+def _stage(document: dict[str, Any]) -> None:
+    stage = {"name": document.pop("stage")}
+    for name in ("pipeline", "run", "status", "duration_ms", "rows"):
+        if name in document:
+            stage[name] = document.pop(name)
+    document["stage"] = stage
+
+
+def _entry(document: dict[str, Any]) -> None:
+    """ECS has objects under these names; a text there would have the whole entry refused."""
+    for name in ("error", "log", "agent", "host", "event"):
+        if name in document and type(document[name]) is not dict:
+            document[f"{name}_text"] = document.pop(name)
+
+
+_SHAPES = {
+    Kind.PREDICTION: _prediction,
+    Kind.ACTUAL: _actual,
+    Kind.BUSINESS: _business,
+    Kind.STAGE: _stage,
+    Kind.ERROR: _entry,
+    Kind.LOG: _entry,
+}
+
+
+class Documents:
+    """Makes the documents of one host's records, as the policy on raw events says."""
+
+    def __init__(self, host: str, events: Events) -> None:
+        self._host = {"name": host}
+        self._events = events
+        self._all = not events.models and events.default.keep >= 1.0
+
+    def kept(self, record: Record, event_id: str) -> bool:
+        """Whether the event is shipped: a prediction and its actual are, or are not, together."""
+        if self._all or record.kind not in _SAMPLED:
+            return True
+        keep = self._events.keep(record.document["model"])
+        if keep >= 1.0 or keep <= 0.0:
+            return keep >= 1.0
+        drawn = crc32((record.document.get("id") or event_id).encode("utf-8", "surrogatepass"))
+        return drawn < keep * 2**32
+
+    def items(self, key: str, entries: Iterable[tuple[int, Record | Malformed]]) -> list[Item]:
+        """The documents of entries at these offsets of the file with this key; records' documents are used up."""
+        items: list[Item] = []
+        append, dumps, host = items.append, orjson.dumps, self._host
+        shapes, log, all_kept = _SHAPES, Kind.LOG, self._all
+        for offset, record in entries:
+            if type(record) is not Record:
+                continue
+            event_id = f"{key}-{offset:x}"
+            if not all_kept and not self.kept(record, event_id):
+                continue
+            kind, _, document = record
+            shape = shapes.get(kind)
+            if shape is not None:
+                shape(document)
+            document["host"] = host
+            append(Item(LOGS if kind is log else EVENTS, event_id, dumps(document)))
+        return items
