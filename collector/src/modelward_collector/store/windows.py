@@ -1,0 +1,197 @@
+"""Reads windows, series and references of profiles through any store, each row counted once."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final, TypeVar
+
+from modelward_agent.profile import Profile, ProfileFormatError, Segment, from_bytes, merged
+from modelward_collector.checks.window import ReferenceProfile, Window
+from modelward_collector.models import ModelSpec, ReferenceFile, ReferenceRolling, ReferenceSpan
+from modelward_collector.span import Span
+from modelward_collector.store.covering import no_longer_than, selected
+from modelward_collector.store.protocol import Part, Store, StoreUnavailableError
+
+logger = logging.getLogger(__name__)
+
+K = TypeVar("K")
+
+_ATTEMPTS: Final = 5
+"""How often parts are listed anew when maintenance deletes them between being listed and being read."""
+
+_REMEMBERED: Final = 1_000
+_reported: deque[str] = deque(maxlen=_REMEMBERED)
+"""Parts already complained about: one that cannot be read is met again at every check."""
+
+_DAY: Final = timedelta(days=1)
+_FEWEST_WINDOWS: Final = 14
+"""A reference is kept apart by days when it has this many of them, else by hours, else by minutes."""
+
+
+def load_window(store: Store, model: str, span: Span, *, version: str | None = None) -> Window:
+    """The model's traffic of the windows that lie in the span, merged over hosts and time.
+
+    Profiles that cannot be read (damaged, or of a newer format) are left out and logged, once each.
+    """
+    profiles, parts = _merged(
+        store,
+        lambda: store.parts(span, model=model, version=version),
+        lambda part: (part.version, segment_of(part)),
+    )
+    return Window(
+        model=model,
+        span=span,
+        profiles=profiles,
+        hosts=frozenset(part.host for part in parts),
+        last_row=max((_end(part) for part in parts), default=None),
+    )
+
+
+def load_series(
+    store: Store, model: str, span: Span, step: timedelta, version: str | None = None
+) -> list[tuple[Span, Profile]]:
+    """The model's traffic step by step, in time order, steps without traffic left out.
+
+    Steps begin at multiples of `step` since 1970, so a step of a day is a UTC day. A part that is longer than a step
+    (an older roll-up) is in the one that it begins in, whose span then reaches to its end.
+    """
+    profiles, parts = _stepped(store, model, span, step, version, lambda part: None)
+    return _in_time(parts, step, {start: profile for (start, _), profile in profiles.items()})
+
+
+def load_reference(store: Store, spec: ModelSpec, window_span: Span, version: str) -> ReferenceProfile | None:
+    """What the window's traffic of that version is compared with; None when there is none yet.
+
+    From a file it is of whatever the file was made of. From a span it is of the version that the configuration names,
+    or of all. A rolling one is the version's own past. OSError and `ProfileFormatError` for a file that cannot be read.
+    """
+    reference = spec.reference
+    if isinstance(reference, ReferenceFile):
+        from modelward_agent.profile.reference import read_reference
+
+        return read_reference(reference.path)
+    if isinstance(reference, ReferenceSpan):
+        span = Span(reference.start.astimezone(UTC), reference.end.astimezone(UTC))
+        return _reference(store, spec.model, span, reference.version)
+    assert isinstance(reference, ReferenceRolling)
+    end = window_span.start - reference.gap
+    return _reference(store, spec.model, Span(end - reference.window, end), version)
+
+
+def segment_of(part: Part) -> Segment:
+    """The part's segment as profiles have it."""
+    return tuple(sorted(part.segment.items()))
+
+
+def _reference(store: Store, model: str, span: Span, version: str | None) -> ReferenceProfile | None:
+    step = _reference_step(span)
+    profiles, parts = _stepped(store, model, span, step, version, segment_of)
+    by_step: dict[datetime, list[Profile]] = {}
+    by_segment: dict[Segment, list[Profile]] = {}
+    for (start, segment), profile in profiles.items():
+        by_step.setdefault(start, []).append(profile)
+        by_segment.setdefault(segment, []).append(profile)
+    windows = {start: _one(found) for start, found in by_step.items()}
+    total = merged(windows.values())
+    if not total.rows and not total.actuals and not total.errors:
+        return None
+    of = "" if version is None else f" of version {version}"
+    return ReferenceProfile(
+        source=f"traffic{of} from {span.start:%Y-%m-%d %H:%M} to {span.end:%Y-%m-%d %H:%M} UTC",
+        total=total,
+        windows=tuple(_in_time(parts, step, windows)),
+        segments={segment: _one(found) for segment, found in by_segment.items()},
+    )
+
+
+def _one(profiles: Sequence[Profile]) -> Profile:
+    return profiles[0] if len(profiles) == 1 else merged(profiles)
+
+
+def _reference_step(span: Span) -> timedelta:
+    for step in (_DAY, timedelta(hours=1)):
+        if span.length >= step * _FEWEST_WINDOWS:
+            return step
+    return timedelta(minutes=1)
+
+
+def _stepped(
+    store: Store, model: str, span: Span, step: timedelta, version: str | None, key: Callable[[Part], K]
+) -> tuple[dict[tuple[datetime, K], Profile], list[Part]]:
+    seconds = int(step.total_seconds())
+    return _merged(
+        store,
+        lambda: no_longer_than(store.parts(span, model=model, version=version), seconds),
+        lambda part: (_floor(part.start, seconds), key(part)),
+    )
+
+
+def _in_time(parts: Iterable[Part], step: timedelta, profiles: dict[datetime, Profile]) -> list[tuple[Span, Profile]]:
+    ends = {start: start + step for start in profiles}
+    for part in parts:
+        start = _floor(part.start, int(step.total_seconds()))
+        if start in ends:
+            ends[start] = max(ends[start], _end(part))
+    return [(Span(start, ends[start]), profiles[start]) for start in sorted(profiles)]
+
+
+def _floor(moment: datetime, seconds: int) -> datetime:
+    return datetime.fromtimestamp(int(moment.timestamp()) // seconds * seconds, UTC)
+
+
+def _end(part: Part) -> datetime:
+    return part.start + timedelta(seconds=part.seconds)
+
+
+def _merged(
+    store: Store, listed: Callable[[], list[Part]], key: Callable[[Part], K]
+) -> tuple[dict[K, Profile], list[Part]]:
+    """The listed parts' traffic by key, and the parts that it was read from."""
+    unreadable: set[str] = set()
+    for _ in range(_ATTEMPTS):
+        chosen = {part.id: part for part in selected(part for part in listed() if part.id not in unreadable)}
+        profiles: dict[K, Profile] = {}
+        found: set[str] = set()
+        damaged: set[str] = set()
+        for its_id, content in store.payloads(list(chosen)):
+            if its_id in found:
+                continue
+            found.add(its_id)
+            part = chosen[its_id]
+            try:
+                profile = from_bytes(content)
+            except ProfileFormatError as error:
+                _report(part, error)
+                damaged.add(its_id)
+                continue
+            mine = profiles.get(key(part))
+            if mine is None:
+                # Read for this alone, so it may become the sum itself.
+                profiles[key(part)] = profile
+            else:
+                mine.merge(profile)
+        unreadable |= damaged
+        # What an unreadable roll-up covers may still be there to be read instead.
+        if found == chosen.keys() and not any(chosen[its_id].covers for its_id in damaged):
+            return profiles, [part for its_id, part in chosen.items() if its_id not in damaged]
+    raise StoreUnavailableError(
+        f"{len(chosen) - len(found)} profiles went while they were being read, {_ATTEMPTS} times over; "
+        "see whether two collectors run maintenance at once"
+    )
+
+
+def _report(part: Part, error: ProfileFormatError) -> None:
+    if part.id not in _reported:
+        _reported.append(part.id)
+        logger.warning(
+            "profile %s of model %s, version %s, host %s, %s cannot be read and is left out: %s",
+            part.id,
+            part.model,
+            part.version,
+            part.host,
+            part.start.isoformat(),
+            error,
+        )
