@@ -39,7 +39,7 @@ _NUMBERS = frozenset({float, int})
 _NUMBERS_AND_NULL = frozenset({float, int, type(None)})
 _UINT64 = np.uint64
 _OFFSET = _UINT64(0x9E3779B97F4A7C15)
-_TRUE_HASH, _FALSE_HASH = 0xD1B54A32D192ED03, 0xABC98388FB8FAC02
+TRUE_HASH, FALSE_HASH = 0xD1B54A32D192ED03, 0xABC98388FB8FAC02
 
 Hashes = NDArray[np.uint64]
 Numbers = NDArray[np.float64]
@@ -318,7 +318,7 @@ class _Columns:
         self._blocks[names].append(matrix)
         self.pending += matrix.size
         self.pending_rows += matrix.shape[1]
-        hashes: Hashes = (hash_numbers(matrix) * _weights(names)).sum(axis=0, dtype=_UINT64)
+        hashes: Hashes = (hash_numbers(matrix) * name_weights(names)).sum(axis=0, dtype=_UINT64)
         return hashes
 
     def fold(self, name: str, values: Sequence[Any]) -> tuple[Hashes, int]:
@@ -328,7 +328,7 @@ class _Columns:
         if types <= _NUMBERS_AND_NULL:
             return self._fold_numbers_and_null(name, profile, np.array(values, dtype=np.float64))
         if types == {str}:
-            return self._fold_strings(name, profile, values) * _weights((name,))[0], 0
+            return self._fold_strings(name, profile, values) * name_weights((name,))[0], 0
         hashes = np.zeros(len(values), dtype=_UINT64)
         missing = 0
         positions: defaultdict[type, list[int]] = defaultdict(list)
@@ -343,7 +343,7 @@ class _Columns:
                 true = np.array(some)
                 profile.true += int(true.sum())
                 profile.false += len(some) - int(true.sum())
-                hashes[where] = np.where(true, _UINT64(_TRUE_HASH), _UINT64(_FALSE_HASH))
+                hashes[where] = np.where(true, _UINT64(TRUE_HASH), _UINT64(FALSE_HASH))
             elif kind is str:
                 hashes[where] = self._fold_strings(name, profile, some)
             elif kind is list:
@@ -354,7 +354,7 @@ class _Columns:
                 hashes[where] = hash_numbers(numbers)
             else:
                 profile.other += len(some)
-        return hashes * _weights((name,))[0], missing
+        return hashes * name_weights((name,))[0], missing
 
     def wait(self, name: str, values: Sequence[Any]) -> bool:
         """Take values that are all numbers, finite or not, and need no hash; False, and nothing taken, of others."""
@@ -397,7 +397,7 @@ class _Columns:
             self._wait((name,), (numbers[~null] if missing else numbers)[np.newaxis])
         hashes = hash_numbers(numbers)
         hashes[null] = 0
-        return hashes * _weights((name,))[0], missing
+        return hashes * name_weights((name,))[0], missing
 
     def _fold_strings(self, name: str, profile: FeatureProfile, strings: Sequence[str]) -> Hashes:
         counts = Counter(strings)
@@ -481,7 +481,7 @@ def hash_vectors(vectors: Numbers) -> Hashes:
 
 
 @lru_cache(maxsize=1024)
-def _weights(names: tuple[str, ...]) -> Hashes:
+def name_weights(names: tuple[str, ...]) -> Hashes:
     """An odd multiplier for each name, shape (names, 1); a row's hash sums its values', so their order is no matter."""
     return np.array([[hash_text(name) | 1] for name in names], dtype=_UINT64)
 
