@@ -74,6 +74,7 @@ class Shipper(threading.Thread):
         self._maybe_sent = {file.key: _last_line_end(file) for file in files()}
         self._maybe_sent_commit = max(spool.waiting(), default=0)
         self._batch: list[Piece] = []
+        self._settled = False
         self._dirty = False
         self._save_at = self._beat_at = 0.0
         self._look_up_at = time.monotonic() + self.look_up_seconds
@@ -214,23 +215,26 @@ class Shipper(threading.Thread):
             _log.info("a heartbeat was not delivered: %s", error)
 
     def _look_up(self) -> None:
-        if time.monotonic() < self._look_up_at or self._draining:
+        caught_up = self._settled or self._nothing_may_be_unacknowledged()
+        at_last = caught_up and not self._settled
+        if self._draining or (time.monotonic() < self._look_up_at and not at_last):
             return
+        self._settled = caught_up
         self._look_up_at = time.monotonic() + self.look_up_seconds
         try:
-            self.delivery.look_up_again(ALIASES, may_change=self._nothing_may_be_unacknowledged())
+            self.delivery.look_up_again(ALIASES, may_change=caught_up)
         except (BulkError, OSError) as error:
             _log.warning("an alias cannot be looked up: %s", error)
 
     def _nothing_may_be_unacknowledged(self) -> bool:
         """Whether all that may have been sent before the start of this process is acknowledged to it."""
-        for file in self._files():
+        files = self._files()
+        for file in files:
             if file.shipped >= self._maybe_sent.get(file.key, 0):
                 self._maybe_sent.pop(file.key, None)
-        live = {file.key for file in self._files()}
-        if live.isdisjoint(self._maybe_sent):
-            return all(sequence > self._maybe_sent_commit for sequence in self._spool.waiting())
-        return False
+        if any(file.key in self._maybe_sent for file in files):
+            return False
+        return all(sequence > self._maybe_sent_commit for sequence in self._spool.waiting())
 
 
 def _unchanged(file: FollowedFile, end: int) -> bool:
