@@ -45,6 +45,13 @@ def number(value: float | None) -> str:
     return _trim(value, max(0, 2 - math.floor(math.log10(size))))
 
 
+def score(value: float | None) -> str:
+    """A drift score from 0 to 1, or its floor: `0.46`, `0.025`."""
+    if value is None or math.isnan(value):
+        return DASH
+    return f"{value:.2f}" if value >= 0.0995 else f"{value:.3f}"
+
+
 def percent(share: float | None) -> str:
     """`12.5 %` of a share in [0, 1]; what is not nothing is never shown as 0 %."""
     if share is None or not math.isfinite(share):
@@ -113,6 +120,12 @@ def whole_length(value: timedelta) -> str:
     return f"{seconds} second{'' if seconds == 1 else 's'}"
 
 
+def each(value: timedelta) -> str:
+    """What a column stands for: `a day`, `6 hours`, `15 minutes`."""
+    words = whole_length(value)
+    return f"a{'n' if words == '1 hour' else ''} {words[2:]}" if words.startswith("1 ") else words
+
+
 def ago(moment: datetime | None, now: datetime) -> str:
     """`just now`, `5 min ago`, `in 2 h`."""
     if moment is None:
@@ -120,6 +133,7 @@ def ago(moment: datetime | None, now: datetime) -> str:
     distance = now - moment
     if abs(distance) < timedelta(seconds=5):
         return "just now"
+    distance = timedelta(seconds=round(distance.total_seconds()))
     return f"{length(distance)} ago" if distance > timedelta(0) else f"in {length(-distance)}"
 
 

@@ -141,6 +141,7 @@ class Site:
             "exact": human.exact,
             "number": human.number,
             "percent": human.percent,
+            "score": human.score,
             "milliseconds": human.milliseconds,
             "data_size": human.data_size,
             "p_value": human.p_value,

@@ -72,7 +72,7 @@ class Performance:
 
 
 def metrics(results: Iterable[CheckResult], spec: ModelSpec) -> list[str]:
-    """The metrics that the results hold, the one to look at first in front: one with a threshold, then by the task."""
+    """The metrics that the results hold, the main one first: one with a threshold, else by the task."""
     found = {
         name
         for result in results
@@ -105,7 +105,7 @@ def performance(result: CheckResult, spec: ModelSpec) -> Performance | None:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A model as its latest results show it. `verdicts` holds each check's worst current result, `results` all of them."""
+    """A model as its latest results show it. `verdicts` has the worst current result of a check, `results` all."""
 
     spec: ModelSpec
     status: Status

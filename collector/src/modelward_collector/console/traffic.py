@@ -10,6 +10,7 @@ from modelward_collector.span import Span
 from modelward_collector.store.protocol import Store
 
 HOUR = timedelta(hours=1)
+_LONGEST_PART = timedelta(days=1)
 
 
 class Traffic:
@@ -20,7 +21,8 @@ class Traffic:
         self._rows: Recent[int] = Recent(most=50_000, seconds=60)
 
     def rows(self, model: str, span: Span, step: timedelta) -> list[tuple[Span, int]]:
-        """Rows of each stretch of the span, which is widened to whole steps. A profile counts where it begins."""
+        """Rows of each stretch of the span, which is widened to whole steps. A profile longer than a step
+        counts evenly in all that it covers."""
         bounds: list[Span] = []
         start = floor_to(span.start, step)
         while start < span.end:
@@ -45,16 +47,21 @@ class Traffic:
         return [rows for _, rows in self.rows(model, span, HOUR)]
 
     def _count(self, model: str, bounds: list[Span]) -> dict[Span, int]:
-        counts = dict.fromkeys(bounds, 0)
-        whole = Span(bounds[0].start, bounds[-1].end)
-        parts = self._store.parts(whole, model=model)
-        covered = {part_id for part in parts for part_id in part.covers}
         step = bounds[0].length
+        first, last = bounds[0].start, bounds[-1].end
+        # A day's roll-up that begins before the first stretch still has rows in it.
+        parts = self._store.parts(Span(first - _LONGEST_PART, last + _LONGEST_PART), model=model)
+        covered = {part_id for part in parts for part_id in part.covers}
+        counts = dict.fromkeys(bounds, 0.0)
         for part in parts:
             if part.id in covered:
                 continue
+            length = timedelta(seconds=part.seconds)
             start = floor_to(part.start, step)
-            bound = Span(start, start + step)
-            if bound in counts:
-                counts[bound] += part.rows
-        return counts
+            while start < part.start + length:
+                shared = min(start + step, part.start + length) - max(start, part.start)
+                bound = Span(start, start + step)
+                if bound in counts:
+                    counts[bound] += part.rows * (shared / length)
+                start += step
+        return {bound: round(rows) for bound, rows in counts.items()}

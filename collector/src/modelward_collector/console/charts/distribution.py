@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from markupsafe import Markup, escape
 
@@ -44,7 +45,7 @@ def density(shown: Distribution, *, label: str, height: int = 220, small: bool =
     edges = [float(edge) for edge in shown.edges]
     if shown.empty or len(edges) < 2 or not all(math.isfinite(edge) for edge in edges):
         return None
-    widths = [max(right - left, 0.0) for left, right in zip(edges, edges[1:], strict=False)]
+    widths = [max(right - left, 0.0) for left, right in pairwise(edges)]
     equal = max(widths) - min(widths) <= 1e-6 * max(widths, default=1.0)
     reference, current = (_heights(side, widths, equal) for side in (shown.reference, shown.current))
     top = max(*reference, *current)
@@ -55,7 +56,7 @@ def density(shown: Distribution, *, label: str, height: int = 220, small: bool =
     parts = [f'<g transform="translate(0 {_TOP})">']
     if equal and not small:
         parts.append(svg.value_axis([(tick, human.percent(tick)) for tick in nice_ticks(*extent, 3)], up, inner))
-    parts.append(_number_axis(edges[0], edges[-1], across, inner, 3 if small else 6))
+    parts.append(_number_axis(edges[0], edges[-1], across, inner, small))
     parts.append(
         svg.stretched(
             [
@@ -67,15 +68,14 @@ def density(shown: Distribution, *, label: str, height: int = 220, small: bool =
             inner,
         )
     )
-    for index, (left, right) in enumerate(zip(edges, edges[1:], strict=False)):
+    for index, (left, right) in enumerate(pairwise(edges)):
         x, width = across.share(left), across.share(right) - across.share(left)
         says = (
             f"{human.number(left)} to {human.number(right)}\n"
             f"now {human.percent(shown.current[index])}\nreference {human.percent(shown.reference[index])}"
         )
-        parts.append(
-            f'<g class="hit">{svg.title(says)}<rect x="{svg.percent(x)}" width="{svg.percent(width)}" height="{inner}"/></g>'
-        )
+        room = f'<rect x="{svg.percent(x)}" width="{svg.percent(width)}" height="{inner}"/>'
+        parts.append(f'<g class="hit">{svg.title(says)}{room}</g>')
     parts.append("</g>")
     return svg.frame(parts, height=height, label=label, kind="density small" if small else "density")
 
@@ -84,14 +84,20 @@ def categories(shown: Distribution, *, label: str, most: int = 12, small: bool =
     """The two shares of each category as a pair of bars, the rest summed in a last pair; None when both are empty."""
     if shown.empty or not shown.names:
         return None
+    pairs = [
+        (name, float(before), float(now))
+        for name, before, now in zip(shown.names, shown.reference, shown.current, strict=True)
+    ]
+    # In a small picture what changed matters most, in a large one what there is most of.
     rows = sorted(
-        zip(shown.names, shown.reference, shown.current, strict=True), key=lambda row: (-max(row[1], row[2]), row[0])
+        pairs, key=lambda row: (-(abs(row[2] - row[1]) if small else max(row[1], row[2])), -max(row[1:]), row[0])
     )
-    shown_rows = [(name, float(before), float(now)) for name, before, now in rows[:most]]
-    if rest := rows[most:]:
+    cut = most if len(rows) > most + 1 else len(rows)
+    shown_rows = rows[:cut]
+    if rest := rows[cut:]:
         shown_rows.append((f"{len(rest)} more", sum(row[1] for row in rest), sum(row[2] for row in rest)))
     scale = Scale(0.0, max(max(before, now) for _, before, now in shown_rows) or 1.0)
-    pitch = 21 if small else 40
+    pitch = 21 if small else 48
     thick = 6 if small else 10
     drawn = []
     for index, (name, before, now) in enumerate(shown_rows):
@@ -109,10 +115,10 @@ def categories(shown: Distribution, *, label: str, most: int = 12, small: bool =
             continue
         drawn.append(
             f'<g class="pair">{svg.title(says)}<rect class="room" y="{y}" width="100%" height="{pitch}"/>'
-            f'<text class="name" x="0" y="{y + 12}">{escape(human.short(name, 40))}</text>'
-            f'<rect class="current" y="{y + 17}" width="{size}" height="{thick - 1}" rx="1.5"/>'
-            f'<rect class="reference" y="{y + 17 + thick}" width="{past}" height="{thick - 3}" rx="1.5"/>'
-            f'<text class="tick end" x="100%" y="{y + 26}">{human.percent(now)}'
+            f'<text class="name" x="0" y="{y + 14}">{escape(human.short(name, 40))}</text>'
+            f'<rect class="current" y="{y + 21}" width="{size}" height="{thick}" rx="1.5"/>'
+            f'<rect class="reference" y="{y + 22 + thick}" width="{past}" height="{thick - 4}" rx="1.5"/>'
+            f'<text class="tick end" x="100%" y="{y + 32}">{human.percent(now)}'
             f'<tspan class="before"> was {human.percent(before)}</tspan></text></g>'
         )
     kind = "pairs small" if small else "pairs"
@@ -138,13 +144,13 @@ def _steps(
     return "".join(commands) + ("Z" if closed else "")
 
 
-def _number_axis(low: float, high: float, across: Scale, height: float, wanted: int) -> str:
+def _number_axis(low: float, high: float, across: Scale, height: float, small: bool) -> str:
     drawn = [f'<line class="axis" x1="0" x2="100%" y1="{height:g}" y2="{height:g}"/>']
-    ticks = nice_ticks(low, high, wanted)
+    ticks = nice_ticks(low, high, 3 if small else 6)
     for index, tick in enumerate(ticks):
         share = across.share(tick)
         anchor = " start" if share < 0.03 else " end" if share > 0.97 else ""
-        rank = " second" if index % 2 else ""
+        rank = " second" if index % 2 and not small else ""
         x = svg.percent(share)
         drawn.append(
             f'<line class="axis" x1="{x}" x2="{x}" y1="{height:g}" y2="{height + 4:g}"/>'

@@ -35,7 +35,7 @@ class HeatRow:
     columns: int
 
     def strip(self, label: str) -> Markup:
-        """The row as SVG. Cells are links, so it is a group; they are left out of the tab order, the row's name is in."""
+        """The row as SVG: a group of links, left out of the tab order, which has the row's name."""
         drawn = []
         wide = 100 / max(1, self.columns)
         for cell in self.cells:
@@ -48,10 +48,11 @@ class HeatRow:
                 f'<a href="{escape(cell.href)}" tabindex="-1"><rect class="{shade}" x="{x:.2f}%" width="{wide:.2f}%" '
                 f'height="{_HEIGHT}"/>{mark}{svg.title(cell.says)}</a>'
             )
-        return Markup(
-            f'<svg class="strip" width="100%" height="{_HEIGHT}" role="group" aria-label="{escape(label)}">'
-            f"{''.join(drawn)}</svg>"
-        )  # noqa: S704 - every text in it went through escape
+        body = "".join(drawn)
+        # Every text in it went through escape.
+        return Markup(  # noqa: S704
+            f'<svg class="strip" width="100%" height="{_HEIGHT}" role="group" aria-label="{escape(label)}">{body}</svg>'
+        )
 
 
 def time_axis_strip(span: Span, *, year: int, label: str) -> Markup:

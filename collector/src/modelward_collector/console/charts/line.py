@@ -16,6 +16,8 @@ from modelward_collector.span import Span
 
 _BOTTOM = 26
 _TOP = 8
+_NAME_WIDTH = 0.12
+_NAME_PITCH = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,10 @@ def finite(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def value_range(lines: Sequence[Line], axis: Axis, others: Sequence[float] = ()) -> tuple[float, float] | None:
-    """The round range that holds every value, interval end and threshold; None when there is no value at all."""
+def value_range(
+    lines: Sequence[Line], axis: Axis, others: Sequence[float] = (), wanted: int = 4
+) -> tuple[float, float] | None:
+    """The round range of about `wanted` ticks that holds every value, interval end and threshold; None of no value."""
     values = [
         float(value)
         for line in lines
@@ -68,7 +72,7 @@ def value_range(lines: Sequence[Line], axis: Axis, others: Sequence[float] = ())
     if not values:
         return None
     values += [value for value in others if math.isfinite(value)]
-    low, high = nice_range(min(values), max(values), zero=axis.zero)
+    low, high = nice_range(min(values), max(values), zero=axis.zero, wanted=wanted)
     return (low if axis.low is None else axis.low), (high if axis.high is None else axis.high)
 
 
@@ -83,19 +87,21 @@ def line_chart(
     height: int = 190,
     gap: timedelta | None = None,
     ticks: int = 6,
+    named: bool = False,
 ) -> Markup | None:
     """The chart, or None when there is nothing to draw, which the page then says in words.
 
     `thresholds` are values with what they mean. Points further apart than `gap` are not joined.
+    `named` writes each line's name at its end.
     """
     axis = axis or Axis()
-    extent = value_range(lines, axis, [value for value, _ in thresholds])
+    inner = height - _BOTTOM - _TOP
+    wanted = 4 if inner > 100 else 2
+    extent = value_range(lines, axis, [value for value, _ in thresholds], wanted)
     if extent is None or span.length <= timedelta(0):
         return None
-    inner = height - _BOTTOM - _TOP
     scale = Scale(*extent)
     parts = [f'<g transform="translate(0 {_TOP})">']
-    wanted = 4 if inner > 100 else 2
     parts.append(svg.value_axis([(tick, axis.text(tick)) for tick in nice_ticks(*extent, wanted)], scale, inner))
     parts.append(svg.time_axis(time_ticks(span, year=year, wanted=ticks), inner))
     paths = []
@@ -111,8 +117,9 @@ def line_chart(
             f'<line class="threshold" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>'
             f'<text class="threshold-label end" x="100%" y="{y + (12 if below else -5):.1f}">{escape(name)}</text>'
         )
-    for line in lines:
-        parts.append(_marks(line, span, scale, inner, gap))
+    parts += [_marks(line, span, scale, inner, gap) for line in lines]
+    if named:
+        parts.append(_names(lines, span, scale, inner))
     parts.append(_hits(lines, span, scale, inner, axis, year))
     parts.append("</g>")
     return svg.frame(parts, height=height, label=label, kind="lines")
@@ -174,8 +181,31 @@ def _marks(line: Line, span: Span, scale: Scale, height: float, gap: timedelta |
     return "".join(drawn)
 
 
+def _names(lines: Sequence[Line], span: Span, scale: Scale, height: float) -> str:
+    """Each line's name beside its last point; names that would meet are moved apart."""
+    ends = []
+    for line in lines:
+        last = next((point for point in reversed(line.points) if finite(point.value)), None)
+        if last is not None:
+            ends.append((_x(last.at, span), height * (1 - scale.share(last.value or 0.0)), line))
+    drawn = []
+    taken: list[tuple[float, float]] = []
+    for x, y, line in sorted(ends, key=lambda end: end[1]):
+        baseline = y - 9
+        for other_x, other_y in taken:
+            if abs(other_x - x) < _NAME_WIDTH and baseline - other_y < _NAME_PITCH:
+                baseline = other_y + _NAME_PITCH
+        taken.append((x, baseline))
+        side = "end" if x > _NAME_WIDTH else "start"
+        drawn.append(
+            f'<text class="line-name {side} {line.kind}" x="{svg.percent(x)}" y="{baseline:.1f}">'
+            f"{escape(human.short(line.name, 24))}</text>"
+        )
+    return "".join(drawn)
+
+
 def _hits(lines: Sequence[Line], span: Span, scale: Scale, height: float, axis: Axis, year: int) -> str:
-    """An invisible column around each moment that has a value: its title, a cross-hair, and a link where there is one."""
+    """An invisible column around each moment with a value: its title, a cross-hair, a link where there is one."""
     moments: dict[datetime, list[tuple[Line, Point]]] = {}
     for line in lines:
         for point in line.points:
@@ -197,9 +227,8 @@ def _hits(lines: Sequence[Line], span: Span, scale: Scale, height: float, axis: 
                 interval = f" ({axis.text(point.low)} to {axis.text(point.high)})"
             note = f", {point.note}" if point.note else ""
             texts.append(f"{line.name} {axis.text(value)}{interval}{note}")
-            marks.append(
-                f'<circle class="{line.kind}" cx="{svg.percent(x)}" cy="{height * (1 - scale.share(value)):.1f}" r="4"/>'
-            )
+            y = height * (1 - scale.share(value))
+            marks.append(f'<circle class="{line.kind}" cx="{svg.percent(x)}" cy="{y:.1f}" r="4"/>')
             href = href or point.href
         rect = (
             f'<rect x="{svg.percent(left)}" width="{svg.percent(max(0.0, right - left))}" y="0" height="{height:g}"/>'

@@ -94,7 +94,7 @@ def heatmap(
     shown = names if everything else names[:ROWS]
     rows = []
     for name in shown:
-        cells = [
+        strip_cells = [
             Cell(
                 index,
                 _level(finding),
@@ -104,12 +104,14 @@ def heatmap(
             )
             for index, (_, finding, result) in sorted(worst[name].items())
         ]
-        count = sum(cell.flagged for cell in cells)
-        strip = HeatRow(cells, len(past.stretches)).strip(
-            f"Drift of {name}: flagged in {count} of {human.plural(len(cells), 'stretch', 'stretches')} of time"
+        count = sum(cell.flagged for cell in strip_cells)
+        strip = HeatRow(strip_cells, len(past.stretches)).strip(
+            f"Drift of {name}: flagged in {count} of {human.plural(len(strip_cells), 'stretch', 'stretches')} of time"
         )
         rows.append(
-            FeatureRow(name, site.links.feature(model, name), strip, count, len(cells), now.get(name), outputs[name])
+            FeatureRow(
+                name, site.links.feature(model, name), strip, count, len(strip_cells), now.get(name), outputs[name]
+            )
         )
     axis = time_axis_strip(past.span, year=moment.year, label="Time, UTC")
     return Heatmap(rows, axis, len(names) - len(shown), len(names))
@@ -128,11 +130,11 @@ def _level(finding: Finding) -> float:
 
 def _says(finding: Finding, result: CheckResult, year: int, several: bool) -> str:
     version = f" ({result.version})" if several else ""
-    floor = f", floor {human.number(finding.threshold)}" if finding.threshold is not None else ""
+    floor = f", floor {human.score(finding.threshold)}" if finding.threshold is not None else ""
     state = "drifting" if flagged(finding) else VERDICT_WORDS[finding.status].lower()
     return (
         f"{human.short(finding.subject)}{version}\n{human.span(result.start, result.end, year)}\n"
-        f"{state}, score {human.number(finding.value)}{floor}"
+        f"{state}, score {human.score(finding.value)}{floor}"
     )
 
 

@@ -28,7 +28,7 @@ _TEST_WORDS = {
     "psi": "PSI",
     "wasserstein": "Wasserstein-1, in standard deviations",
     "sliced_wasserstein": "Sliced Wasserstein",
-    "jensen_shannon": "Jensen-Shannon",
+    "js": "Jensen-Shannon",
     "mean": "Mean, in standard deviations",
     "variance": "Variance, ratio",
     "chi_squared": "Chi-squared",
@@ -115,10 +115,11 @@ def feature_page(site: Site, model: str, name: str, query: Mapping[str, str]) ->
         label=f"Drift score of {name} over time",
         span=past.span,
         year=moment.year,
-        axis=Axis(low=0.0, zero=True),
-        thresholds=[(floor, f"floor {human.number(floor)}")] if floor else [],
+        axis=Axis(text=human.score, low=0.0, zero=True),
+        thresholds=[(floor, f"floor {human.score(floor)}")] if floor else [],
         height=190,
         gap=past.step * 4,
+        named=len(scores) > 1,
     )
     segmented = [item for item in result.findings if item.subject == name and item.segment] if result else []
     return PageView(
@@ -136,7 +137,6 @@ def feature_page(site: Site, model: str, name: str, query: Mapping[str, str]) ->
             "distribution": _draw(shown, f"{name}: reference and current distribution", big=True),
             "numeric": shown.numeric if shown else False,
             "scores": chart,
-            "keyed": [(line.kind, line.name) for line in scores] if len(scores) > 1 else [],
             "tests": _tests(finding),
             "counts": _counts(reference, current),
             "facts": _facts(reference, current),

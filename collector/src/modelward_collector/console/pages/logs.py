@@ -30,7 +30,7 @@ class Entry:
 
 
 def logs_page(site: Site, query: Mapping[str, str]) -> PageView:
-    """The newest first, of the `window`, with `q` in the message, of one `model`, only `errors`; `after` pages on."""
+    """The newest first, of the `window`, with `q` in the message, of one `model`, only `errors`; `before` pages on."""
     moment = site.moment()
     chosen = query.get("window", DEFAULT_RANGE)
     chosen = chosen if chosen in RANGES else DEFAULT_RANGE
@@ -40,28 +40,33 @@ def logs_page(site: Site, query: Mapping[str, str]) -> PageView:
     span = Span(min(moment.now, moment.drawn) - length if length else datetime.fromtimestamp(0, UTC), end)
     model, text = query.get("model", "").strip(), query.get("q", "").strip()
     errors = query.get("errors") == "1"
-    page = site.context.store.events(
-        Alias.LOGS,
-        span,
-        model=model or None,
-        kind="error" if errors else None,
-        text=text or None,
-        limit=PER_PAGE,
-        after=query.get("after") or None,
-    )
+    before = _moment(query.get("before"))
+    if before is not None:
+        # Lines of that very moment are shown again rather than left out.
+        span = Span(span.start, min(span.end, before + timedelta(microseconds=1)))
+    found = [
+        document
+        for kind in (("error",) if errors else ("error", "log"))
+        for document in site.context.store.events(
+            Alias.LOGS, span, model=model or None, kind=kind, text=text or None, limit=PER_PAGE
+        ).items
+    ]
+    found.sort(key=lambda document: _moment(document.get("@timestamp")) or span.start, reverse=True)
+    entries = [_entry(document) for document in found[:PER_PAGE]]
+    oldest = entries[-1].at if len(found) > PER_PAGE or len(entries) == PER_PAGE else None
     return PageView(
         "logs.html",
         "Logs",
         {
-            "entries": [_entry(document) for document in page.items],
-            "after": page.after,
+            "entries": entries,
+            "before": oldest.isoformat() if oldest else "",
             "ranges": RANGES,
             "range": chosen,
             "models": sorted(spec.model for spec in site.context.registry.specs()),
             "model": model,
             "q": text,
             "errors": errors,
-            "paged": bool(query.get("after")),
+            "paged": before is not None,
         },
         section="logs",
     )

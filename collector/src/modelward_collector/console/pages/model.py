@@ -66,7 +66,6 @@ class PerformancePanel:
     labels: Markup | None
     latest: Performance | None
     threshold: str
-    keyed: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,14 +219,21 @@ def _performance(
         thresholds=_bounds(bound),
         height=220,
         gap=gap,
+        named=len(lines) > 1,
     )
     shares = [
-        Point(result.end, result.numbers.get("labels_share"), href=site.links.result(result.id))
-        for result in past.results
-        if result.version == (versions[0][0] if versions else "")
+        Line(
+            f"labels of {version}" if len(versions) > 1 else "labels",
+            [
+                Point(result.end, result.numbers.get("labels_share"), href=site.links.result(result.id))
+                for result in results
+            ],
+            "quiet",
+        )
+        for version, results in versions
     ]
     labels = line_chart(
-        [Line("labels in for", shares, "quiet")],
+        shares,
         label="Share of predictions whose label is in, over time",
         span=past.span,
         year=moment.year,
@@ -247,8 +253,7 @@ def _performance(
             numbers.get("labels_share"),
             latest.status,
         )
-    keyed = [(line.kind, line.name) for line in lines] if len(lines) > 1 else []
-    return PerformancePanel(metric, choices, chart, labels, summary, _bound_words(bound), keyed)
+    return PerformancePanel(metric, choices, chart, labels, summary, _bound_words(bound))
 
 
 def _bounds(bound: Threshold | None) -> list[tuple[float, str]]:
@@ -272,7 +277,7 @@ def _traffic(site: Site, model: str, span: Span, health: Past, moment: Moment) -
     whole = Span(counted[0][0].start, counted[-1][0].end) if counted else span
     rows = columns(
         [Column(bound, float(rows)) for bound, rows in counted],
-        label=f"Rows per {human.whole_length(step)}",
+        label=f"Rows in {human.each(step)}",
         span=whole,
         year=moment.year,
         unit="rows",
@@ -300,8 +305,9 @@ def _traffic(site: Site, model: str, span: Span, health: Past, moment: Moment) -
         height=130,
         gap=gap,
         ticks=4,
+        named=True,
     )
-    return TrafficPanel(rows, sum(rows for _, rows in counted), errors, latency, human.whole_length(step))
+    return TrafficPanel(rows, sum(rows for _, rows in counted), errors, latency, human.each(step))
 
 
 def _numbers(site: Site, past: Past, name: str) -> list[Point]:
@@ -325,7 +331,7 @@ def _versions(standing: Standing, drift: Past, scored: Past, moment: Moment) -> 
     by_metric = {
         version: Line(version, _metric_points(None, results, metric)) for version, results in _by_version(scored, order)
     }
-    by_drift = {version: results for version, results in _by_version(drift, order)}
+    by_drift = dict(_by_version(drift, order))
     extent = value_range(list(by_metric.values()), Axis()) or (None, None)
     cards = []
     for version in shown:
