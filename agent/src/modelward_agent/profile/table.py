@@ -77,6 +77,7 @@ class Batch:
         pa = _arrow()
         array = self.arrays[name]
         try:
+            array = _decoded(array)
             if _is_text(array.type):
                 array = _text_as_times(array)
             column = _numbers(array)
@@ -261,6 +262,12 @@ def _is_numeric(kind: Any) -> bool:
     return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind))
 
 
+def _decoded(array: Any) -> Any:
+    from pyarrow import types
+
+    return array.cast(array.type.value_type) if types.is_dictionary(array.type) else array
+
+
 def _valid(array: Any) -> Any:
     return array.is_valid().to_numpy(zero_copy_only=False)
 
@@ -270,9 +277,7 @@ def _column(array: Any) -> Column:
 
     kind = array.type
     if types.is_dictionary(kind):
-        if _is_text(kind.value_type):
-            return _categories(array)
-        return _column(array.cast(kind.value_type))
+        return _categories(array) if _is_text(kind.value_type) else _column(_decoded(array))
     if types.is_null(kind):
         return OtherColumn(np.zeros(len(array), dtype=np.bool_))
     if types.is_boolean(kind):
@@ -291,10 +296,9 @@ def _numbers(array: Any) -> NumberColumn:
     import pyarrow as pa
     from pyarrow import types
 
+    array = _decoded(array)
     kind = array.type
     scale = 1.0
-    if types.is_dictionary(kind):
-        return _numbers(array.cast(kind.value_type))
     if types.is_date(kind):
         array = array.cast(pa.timestamp("s"))
     elif types.is_timestamp(kind) or types.is_time(kind) or types.is_duration(kind):
@@ -315,8 +319,7 @@ def _booleans(array: Any) -> BooleanColumn:
     import pyarrow as pa
     from pyarrow import compute, types
 
-    if types.is_dictionary(array.type):
-        array = array.cast(array.type.value_type)
+    array = _decoded(array)
     if _is_text(array.type):
         array = _text_as_booleans(array)
     elif not types.is_boolean(array.type):
@@ -324,7 +327,7 @@ def _booleans(array: Any) -> BooleanColumn:
         if not compute.all(compute.is_in(ones.drop_null(), value_set=pa.array([0.0, 1.0])), min_count=0).as_py():
             raise pa.ArrowInvalid("some values are neither 0 nor 1")
         array = compute.equal(ones, 1.0)
-    return BooleanColumn(array.fill_null(value=False).to_numpy(zero_copy_only=False), _valid(array))
+    return BooleanColumn(array.fill_null(False).to_numpy(zero_copy_only=False), _valid(array))
 
 
 def _as_text(array: Any) -> Any:
@@ -333,7 +336,7 @@ def _as_text(array: Any) -> Any:
     from pyarrow import compute, types
 
     if types.is_dictionary(array.type) and not _is_text(array.type.value_type):
-        array = array.cast(array.type.value_type)
+        array = _decoded(array)
     if types.is_floating(array.type):
         numbers = array.cast(pa.float64())
         present = numbers.drop_null()
