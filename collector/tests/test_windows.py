@@ -13,7 +13,8 @@ import pytest
 from collector.tests.store_documents import DAY, NOON, part
 
 from modelward_agent.profile import Profile
-from modelward_collector.models import ModelSpec, ReferenceRolling, ReferenceSpan
+from modelward_agent.profile.reference import write_reference
+from modelward_collector.models import ModelSpec, ReferenceFile, ReferenceRolling, ReferenceSpan
 from modelward_collector.span import Span
 from modelward_collector.store import windows
 from modelward_collector.store.covering import no_longer_than, selected
@@ -243,6 +244,26 @@ def test_a_short_reference_is_kept_in_hours_or_minutes(store: SqliteStore) -> No
     assert windows_of(2 * HOUR) == 120
     assert windows_of(ONE_DAY) == 2
     assert windows_of(28 * ONE_DAY) == 1
+
+
+def test_a_file_is_a_reference_with_its_windows_and_segments(store: SqliteStore, tmp_path: Path) -> None:
+    eu = (("region", "eu"),)
+    path = tmp_path / "delay.profile"
+    sent = [
+        part("1", DAY.start, [1.0, 2.0], seconds=86_400),
+        part("2", DAY.start, [3.0], segment=eu, seconds=86_400),
+        part("3", DAY.end, [4.0], seconds=86_400),
+    ]
+    write_reference(path, [dict(document.source) for document in sent])
+    spec = ModelSpec(model="delay", reference=ReferenceFile(kind="file", path=path))
+    reference = load_reference(store, spec, DAY, "1")
+    assert reference is not None
+    assert (reference.source, reference.total.rows) == ("file delay.profile", 4)
+    assert [(span, profile.rows) for span, profile in reference.windows] == [
+        (DAY, 3),
+        (Span(DAY.end, DAY.end + ONE_DAY), 1),
+    ]
+    assert reference.where({"region": "eu"}).rows == 1
 
 
 def test_without_any_traffic_there_is_no_reference(store: SqliteStore) -> None:

@@ -6,9 +6,11 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final, TypeVar
 
 from modelward_agent.profile import Profile, ProfileFormatError, Segment, from_bytes, merged
+from modelward_agent.profile.reference import read_reference
 from modelward_collector.checks.window import ReferenceProfile, Window
 from modelward_collector.models import ModelSpec, ReferenceFile, ReferenceRolling, ReferenceSpan
 from modelward_collector.span import Span
@@ -66,13 +68,11 @@ def load_reference(store: Store, spec: ModelSpec, window_span: Span, version: st
     """What the window's traffic of that version is compared with; None when there is none yet.
 
     From a file it is of whatever the file was made of. From a span it is of the version that the configuration names,
-    or of all. A rolling one is the version's own past. OSError and `ProfileFormatError` for a file that cannot be read.
+    or of all. A rolling one is the version's own past. OSError and `ReferenceFileError` for a file that cannot be read.
     """
     reference = spec.reference
     if isinstance(reference, ReferenceFile):
-        from modelward_agent.profile.reference import read_reference
-
-        return read_reference(reference.path)
+        return _file_reference(reference.path)
     if isinstance(reference, ReferenceSpan):
         span = Span(reference.start.astimezone(UTC), reference.end.astimezone(UTC))
         return _reference(store, spec.model, span, reference.version)
@@ -103,6 +103,22 @@ def _reference(store: Store, model: str, span: Span, version: str | None) -> Ref
         source=f"traffic{of} from {span.start:%Y-%m-%d %H:%M} to {span.end:%Y-%m-%d %H:%M} UTC",
         total=total,
         windows=tuple(_in_time(parts, step, windows)),
+        segments={segment: _one(found) for segment, found in by_segment.items()},
+    )
+
+
+def _file_reference(path: Path) -> ReferenceProfile:
+    by_window: dict[Span, list[Profile]] = {}
+    by_segment: dict[Segment, list[Profile]] = {}
+    for key, profile in read_reference(path):
+        start = datetime.fromtimestamp(key.start, UTC)
+        by_window.setdefault(Span(start, start + timedelta(seconds=key.seconds)), []).append(profile)
+        by_segment.setdefault(key.segment, []).append(profile)
+    windows = {span: _one(by_window[span]) for span in sorted(by_window)}
+    return ReferenceProfile(
+        source=f"file {path.name}",
+        total=merged(windows.values()),
+        windows=tuple(windows.items()),
         segments={segment: _one(found) for segment, found in by_segment.items()},
     )
 

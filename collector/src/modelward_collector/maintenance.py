@@ -1,0 +1,100 @@
+"""The store's upkeep: roll-up of profiles, rollover of indices, retention. Safe to run at any time and repeatedly."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from modelward_collector.config import CollectorConfig
+from modelward_collector.store.protocol import Alias, Store, StoreUnavailableError
+from modelward_collector.store.rollup import RolledUp, roll_up
+from modelward_collector.store.shape import EPOCH
+
+logger = logging.getLogger(__name__)
+
+_LOOK_BACK: Final = timedelta(days=3)
+"""Beyond what is kept apart; older parts are looked at once after each start, and then left."""
+
+
+@dataclass(frozen=True, slots=True)
+class MaintenanceSettings:
+    """When what gives way; ages are against the moment that `Maintenance.run` is given."""
+
+    minutes_for: timedelta
+    hours_for: timedelta
+    keep: Mapping[Alias, timedelta]
+    max_documents: int
+    max_age: timedelta
+
+    @classmethod
+    def of(cls, config: CollectorConfig) -> MaintenanceSettings:
+        """What `collector.yml` says."""
+        return cls(
+            minutes_for=config.roll_up.minutes_after,
+            hours_for=config.roll_up.hours_after,
+            keep=config.retention.by_alias(),
+            max_documents=config.rollover.max_documents,
+            max_age=config.rollover.max_age,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MaintenanceReport:
+    """What one run did. `failed` has the reason by model, for those whose roll-up failed."""
+
+    models: int = 0
+    rolled_up: RolledUp = field(default_factory=RolledUp)
+    new_indices: tuple[str, ...] = ()
+    expired: int = 0
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+    def describe(self) -> str:
+        """For a log line."""
+        text = (
+            f"{self.models} models: {self.rolled_up.written} roll-ups written, {self.rolled_up.deleted} parts deleted; "
+            f"{len(self.new_indices)} new indices, {self.expired} expired"
+        )
+        return text + (f"; failed: {', '.join(sorted(self.failed))}" if self.failed else "")
+
+
+class Maintenance:
+    """Keeps one store in shape. One at a time over a store: its caller holds the lease."""
+
+    def __init__(self, store: Store, settings: MaintenanceSettings) -> None:
+        self._store = store
+        self._settings = settings
+        self._looked_at: set[str] = set()
+
+    def run(self, now: datetime) -> MaintenanceReport:
+        """Do what is due; what one model's profiles make fail is reported and keeps nothing else from being done."""
+        settings = self._settings
+        total = RolledUp()
+        failed: dict[str, str] = {}
+        models = sorted({seen.model for seen in self._store.seen_models()})
+        for model in models:
+            # The first time all of it, in case that maintenance did not run for long.
+            since = now - settings.hours_for - _LOOK_BACK if model in self._looked_at else EPOCH
+            try:
+                total += roll_up(
+                    self._store,
+                    model,
+                    now,
+                    minutes_for=settings.minutes_for,
+                    hours_for=settings.hours_for,
+                    since=max(since, EPOCH),
+                )
+                self._looked_at.add(model)
+            except StoreUnavailableError:
+                raise
+            except Exception as error:  # one model must not keep the disk from being freed of the others
+                logger.exception("rolling up %s failed", model)
+                failed[model] = f"{type(error).__name__}: {error}"
+        # Indices age by the wall, whatever time their documents are of.
+        new_indices = self._store.roll_over(
+            max_documents=settings.max_documents, max_age=settings.max_age, now=datetime.now(UTC)
+        )
+        expired = self._store.retain(settings.keep, now)
+        return MaintenanceReport(len(models), total, tuple(new_indices), expired, failed)
