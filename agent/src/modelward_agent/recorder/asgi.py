@@ -25,6 +25,8 @@ Extract = Callable[[Any, Any], tuple[Any, Any]]
 ID_KEY = "modelward.id"
 """Where a request's scope holds the id that its prediction will have: `request.scope[ID_KEY]`."""
 
+_WITHOUT_BODY = frozenset({"HEAD", "OPTIONS"})
+
 
 class NotRecordedError(Exception):
     """A request that succeeded and of which no prediction could be recorded."""
@@ -65,7 +67,7 @@ class RecorderMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, watching it when its path is one of ours."""
-        if scope["type"] != "http" or not self._paths.match(scope["path"]):
+        if scope["type"] != "http" or scope["method"] in _WITHOUT_BODY or not self._paths.match(scope["path"]):
             await self.app(scope, receive, send)
             return
         scope[ID_KEY] = new_id()
@@ -85,15 +87,20 @@ class RecorderMiddleware:
                 exchange.response.add(message)
                 if not message.get("more_body", False):
                     exchange.milliseconds = (perf_counter() - started) * 1000
-            await send(message)
-            if exchange.milliseconds is not None and not exchange.recorded:
-                exchange.recorded = True
-                self._record(scope, exchange)
+            try:
+                await send(message)
+            except Exception:
+                exchange.client_gone = True
+                raise
+            finally:
+                if exchange.milliseconds is not None and not exchange.recorded:
+                    exchange.recorded = True
+                    self._record(scope, exchange)
 
         try:
             await self.app(scope, watching_receive, watching_send)
         except Exception as error:
-            if not exchange.recorded:
+            if not exchange.recorded and not exchange.client_gone:
                 self._record_error(scope, error, (perf_counter() - started) * 1000)
             raise
 
@@ -152,6 +159,8 @@ class _Body:
             self._chunks.clear()
 
     def json(self) -> Any:
+        if not self._bytes:
+            return None
         if self._bytes > self._max_bytes:
             raise ValueError(f"a body of {self._bytes:,} bytes is longer than max_body_bytes, {self._max_bytes:,}")
         if self.encoding not in ("", "identity"):
@@ -168,6 +177,7 @@ class _Exchange:
         self.status = 0
         self.milliseconds: float | None = None
         self.recorded = False
+        self.client_gone = False
 
     def begin_response(self, message: Message) -> None:
         self.status = message["status"]

@@ -88,7 +88,7 @@ def _columns(features: Any, names: Sequence[str] | None) -> list[tuple[str, Any,
     return [(name, column, False) for name, column in zip(labels, columns, strict=True)]
 
 
-def outcomes_of(predictions: Any, classes: Sequence[Any] | None) -> list[Any]:
+def outcomes_of(predictions: Any, classes: Any) -> list[Any]:
     """One prediction a row; with `classes`, each row of a 2-D array is {class: probability}."""
     values = values_of(predictions)
     if classes is None:

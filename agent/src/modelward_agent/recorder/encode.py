@@ -48,7 +48,7 @@ def encode(line: dict[str, Any]) -> bytes:
         encoded = orjson.dumps(plain(line), fallback, options)
     if len(encoded) > MAX_LINE_BYTES:
         raise LineTooLongError(
-            f"the line has {len(encoded):,} bytes and at most {MAX_LINE_BYTES:,} are allowed; record less in one line"
+            f"a line may have {MAX_LINE_BYTES:,} bytes and this one has {len(encoded):,}; record less in one line"
         )
     return encoded
 
@@ -214,5 +214,5 @@ def actual_of(value: Any) -> Any:
     """What became true: a number or a string, as `outcome_of` has it. Raises TypeError for anything else."""
     actual = outcome_of(value)
     if actual is None or isinstance(actual, Mapping):
-        raise TypeError(f"actual: {text_of(value)} is not what became true; give a number or a string")
+        raise TypeError(f"actual: a {type(value).__name__} is not what became true; give a number or a string")
     return actual

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Sequence
 from time import perf_counter
@@ -44,10 +45,6 @@ class WatchedModel:
         """The model's answer, recorded."""
         return self._call(self._model.predict, None, X, *args, **options)
 
-    def predict_proba(self, X: Any, *args: Any, **options: Any) -> Any:  # noqa: N803 - scikit-learn's name
-        """The model's answer, recorded as {class: probability}."""
-        return self._call(self._model.predict_proba, getattr(self._model, "classes_", None), X, *args, **options)
-
     def _call(self, method: Callable[..., Any], classes: Any, rows: Any, *args: Any, **options: Any) -> Any:
         self._latest.ids = []
         started = perf_counter()
@@ -59,8 +56,6 @@ class WatchedModel:
         milliseconds = (perf_counter() - started) * 1000
         try:
             count = len(answer)
-            if classes is None and getattr(answer, "ndim", 1) == 2 and method.__name__ == "predict_proba":
-                classes = range(answer.shape[1])
             self._latest.ids = self._recorder.predict_batch(
                 rows,
                 answer,
@@ -82,12 +77,12 @@ class WatchedModel:
         return [f"x{index}" for index in range(width)]
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") and name not in dir(self._model_or_none()):
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-        return getattr(self._model_or_none(), name)
-
-    def _model_or_none(self) -> Any:
-        return self.__dict__.get("_model")
+        if name == "_model":  # asked for before there is one, by copying
+            raise AttributeError(name)
+        attribute = getattr(self._model, name)
+        if name == "predict_proba":
+            return functools.partial(self._call, attribute, getattr(self._model, "classes_", None))
+        return attribute
 
     def __reduce__(self) -> tuple[Any, ...]:
         return WatchedModel, (self._model, self._recorder, self._feature_names)

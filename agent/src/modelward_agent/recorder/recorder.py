@@ -36,6 +36,8 @@ _MAX_STACK_TRACE = 64 * 1024
 _MAX_APP = 64
 _FILES_A_JOURNAL = 4  # so that dropping one file never drops everything
 _UNWRITABLE = "unwritable"
+_REASON = 36  # characters that tell one kind of failure from another, before they name the value
+_MAX_REASONS = 20
 _OUTCOMES = frozenset({float, int, str, dict, type(None)})
 
 _logger = logging.getLogger(__name__)
@@ -76,10 +78,10 @@ class Recorder:
     waits for a network or starts a thread: what cannot be recorded is counted in `stats` and warned about once through
     `logging`. Lines survive the process being killed, though not the machine losing power.
 
-    `segment` is added to every prediction's own. `redact` maps feature and segment names or globs to "drop" or "hash"
-    (under the key in `redact_key_file`, mode 0600); `$MODELWARD_REDACT_FILE` may add rules. The journal directory is
-    kept below `max_bytes` by deleting its oldest closed files, which the journal then says; files have at most
-    `max_file_bytes` and one line (and at most a quarter of `max_bytes`). `app` is the first part of their names.
+    `segment` is added to every prediction's own. `redact` maps names or globs of features, segments and log fields to
+    "drop" or "hash" (under the key in `redact_key_file`, mode 0600); `$MODELWARD_REDACT_FILE` may add rules. The
+    journal directory is kept below `max_bytes` by deleting its oldest closed files, which the journal then says; files
+    have at most `max_file_bytes` and one line (and at most a quarter of `max_bytes`). `app` begins their names.
 
     Raises ValueError for arguments that cannot be used, here and nowhere else.
     """
@@ -126,7 +128,7 @@ class Recorder:
             name,
             max_bytes=max_bytes,
             max_file_bytes=max(min(max_file_bytes, max_bytes // _FILES_A_JOURNAL), 1),
-            dropped=self._say_dropped,
+            dropped=_weakly(self._say_dropped),
         )
         self._reset()
         _recorders.add(self)
@@ -216,8 +218,8 @@ class Recorder:
         predictions: Any,
         *,
         names: Sequence[str] | None = None,
-        classes: Sequence[Any] | None = None,
-        ids: Sequence[Any] | None = None,
+        classes: Any = None,
+        ids: Any = None,
         segment: Mapping[str, Any] | None = None,
         timestamps: Any = None,
         latency_ms: Any = None,
@@ -295,7 +297,7 @@ class Recorder:
         """
 
         def body() -> dict[str, Any]:
-            line: dict[str, Any] = {name_of(name): value for name, value in (fields or {}).items()}
+            line = self._fields_of(fields)
             line["log.level"] = "error"
             if isinstance(error, BaseException):
                 line |= error_fields(error)
@@ -320,8 +322,7 @@ class Recorder:
         """Record a structured log line; `fields` are ECS fields by their dotted names."""
 
         def body() -> dict[str, Any]:
-            line = {name_of(name): value for name, value in (fields or {}).items()}
-            return {**line, "log.level": str(level), "message": str(message)[:_MAX_MESSAGE]}
+            return {**self._fields_of(fields), "log.level": str(level), "message": str(message)[:_MAX_MESSAGE]}
 
         self._record("log", timestamp, model, version, body)
 
@@ -384,7 +385,7 @@ class Recorder:
             self._unwritable_since += lines
             self._warn(_UNWRITABLE, problem)
         else:
-            self._warn(type(problem).__name__, problem)
+            self._warn(f"{type(problem).__name__}: {text_of(problem)}"[:_REASON], problem)
 
     def close(self) -> None:
         """Release the journal file; what is recorded later is counted as failed."""
@@ -404,10 +405,16 @@ class Recorder:
     def _segment_of(self, given: Mapping[str, Any]) -> dict[str, Any]:
         if not given and not self._segment_given:
             return {}
+        if not isinstance(given, Mapping):
+            raise TypeError(f"segment: a {type(given).__name__} has no names; give a dict of name to string")
         segment = {name_of(name): value for name, value in {**self._segment_given, **given}.items()}
         if self._redaction is not None:
             segment = self._redaction.apply(segment)
         return {name[:_MAX_NAME]: name_of(value)[:_MAX_NAME] for name, value in segment.items() if value is not None}
+
+    def _fields_of(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
+        fields = {name_of(name): value for name, value in (given or {}).items()}
+        return fields if self._redaction is None else dict(self._redaction.apply(fields))
 
     def _record(
         self, kind: str, timestamp: Any, model: str | None, version: str | None, body: Callable[[], dict[str, Any]]
@@ -470,7 +477,7 @@ class Recorder:
 
     # -- failures -----------------------------------------------------------------------------------------------
     def _warn(self, reason: str, problem: Exception) -> None:
-        if reason in self._warned:
+        if reason in self._warned or len(self._warned) >= _MAX_REASONS:
             return
         self._warned.add(reason)
         with suppress(Exception):  # the application's own handler may raise
@@ -486,6 +493,17 @@ class Recorder:
         self._warned.discard(_UNWRITABLE)
         with suppress(Exception):
             _logger.warning("modelward: %s: recording again; %d lines were lost", self.journal, lost)
+
+
+def _weakly(method: Callable[[Dropped], None]) -> Callable[[Dropped], None]:
+    """The method without holding its object, so that a Recorder that nobody uses gives back its file at once."""
+    reference = weakref.WeakMethod(method)
+
+    def call(dropped: Dropped) -> None:
+        if (alive := reference()) is not None:
+            alive(dropped)
+
+    return call
 
 
 def _after_fork_in_child() -> None:

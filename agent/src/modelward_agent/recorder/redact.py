@@ -98,14 +98,13 @@ def redaction(rules: Mapping[str, str] | None, key_file: str | os.PathLike[str] 
     The file is YAML or JSON, `{key_file: path, features: {name: drop|hash}}`. Raises ValueError when a rule, the file
     or the key cannot be used: an application must not start with values unprotected that it was told to protect.
     """
-    mine = Redaction(rules, _key(key_file)) if rules else None
-    if not (path := os.environ.get(REDACT_FILE_VARIABLE)):
-        return mine
-    ordered, ordered_key_file = _read(Path(path))
-    together = dict(ordered)
-    for pattern, action in (rules or {}).items():
-        together[pattern] = Action.DROP if Action.DROP in (action, together.get(pattern)) else action
-    return Redaction(together, _key(key_file or ordered_key_file))
+    together = dict(rules or {})
+    if path := os.environ.get(REDACT_FILE_VARIABLE):
+        ordered, ordered_key_file = _read(Path(path))
+        key_file = key_file or ordered_key_file
+        for pattern, action in ordered.items():
+            together[pattern] = Action.DROP if Action.DROP in (action, together.get(pattern)) else action
+    return Redaction(together, _key(key_file)) if together else None
 
 
 def _read(path: Path) -> tuple[Mapping[str, str], str | None]:

@@ -97,4 +97,5 @@ def rfc3339(moment: Any) -> str:
             moment = moment.replace(tzinfo=UTC)
         return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z".rjust(27, "0")
     except (TypeError, ValueError, OverflowError, OSError) as error:
-        raise ValueError(f"timestamp: {str(moment)[:80]!r} is not a moment; give a datetime or Unix seconds") from error
+        text = str(moment)[:80]
+        raise ValueError(f"timestamp: not a moment: {text!r}; give a datetime or Unix seconds") from error
