@@ -6,6 +6,7 @@ import hmac
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, HTTPException, Request
@@ -22,15 +23,17 @@ from modelward_collector.config import ClockKind, CollectorConfig, SqliteSetting
 from modelward_collector.console import console_router
 from modelward_collector.context import Context
 from modelward_collector.engine import Engine
+from modelward_collector.maintenance import Maintenance, MaintenanceSettings
 from modelward_collector.metrics import Metrics
 from modelward_collector.registry import Registry
-from modelward_collector.schedule import Scheduler
+from modelward_collector.schedule import Scheduler, Upkeep
 from modelward_collector.store.protocol import Store
 from modelward_collector.stores import open_store
-from modelward_collector.upkeep import chores
 from modelward_collector.workers import WorkerPool
 
 COMPRESSED_FROM_BYTES = 1024
+MAINTENANCE_EVERY = timedelta(minutes=2)
+"""A reader of a long span merges what is not rolled up yet, so this is soon after each hour's end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ class Collector:
         self.context.scheduler.stop()
         if self.workers is not None:
             self.workers.close()
+        self.context.engine.forget()
         self.context.store.close()
 
 
@@ -75,7 +79,7 @@ def build(config: CollectorConfig, store: Store | None = None) -> Collector:
         engine,
         clock,
         metrics,
-        upkeep=chores(config, store),
+        upkeep=[Upkeep("maintenance", MAINTENANCE_EVERY, Maintenance(store, MaintenanceSettings.of(config)).run)],
         # Each thread waits for one process; a second keeps that process busy while the first stores results.
         threads=max(config.executor.threads, 2 * config.executor.workers),
         agent_window=config.agents.window,

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Protocol
 
 from modelward_collector.checks.drift import check_drift
+from modelward_collector.checks.drift_reference import PreparedReference, prepare_reference
 from modelward_collector.checks.health import check_health
 from modelward_collector.checks.performance import check_performance
 from modelward_collector.checks.quality import check_quality
@@ -29,12 +30,14 @@ from modelward_collector.store.windows import load_reference, load_window
 
 logger = logging.getLogger(__name__)
 
-HISTORY = 200
-"""How many earlier results a drift check gets, to tell since when and how persistently."""
+HISTORY = 24
+"""How many earlier results a drift check gets at least, to tell since when and between which windows it changed."""
 
 REFERENCES_KEPT = 256
 REFERENCE_MAX_AGE_SECONDS = 600.0
 """A reference taken from production is read again after this time, since late profiles may have come."""
+
+YOUNG = timedelta(days=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,10 @@ class Engine:
         """What the span's traffic of that version is compared with; None when there is none yet. Cached."""
         return self._loader.reference(self._spec(model), version, span)
 
+    def forget(self) -> None:
+        """Drop the references that are kept."""
+        self._loader.forget()
+
     def _spec(self, model: str) -> ModelSpec:
         spec = self._registry.spec(model)
         if spec is None:
@@ -144,7 +151,7 @@ class Loader:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._lock = threading.Lock()
-        self._references: OrderedDict[str, tuple[float, ReferenceProfile | None]] = OrderedDict()
+        self._references: OrderedDict[str, tuple[float, PreparedReference | None]] = OrderedDict()
 
     def run(self, task: Task) -> list[CheckResult]:
         """The task's results, neither stored nor exported."""
@@ -179,7 +186,7 @@ class Loader:
         window = load_window(self._store, task.spec.model, task.span)
 
         def judge(version: str) -> CheckResult:
-            reference = self.reference(task.spec, version, task.span)
+            reference = self.prepared(task.spec, version, task.span)
             return check_drift(task.spec, version, reference, window, self._history(task, version))
 
         return {version: partial(judge, version) for version in self._versions(task, window)}
@@ -238,42 +245,63 @@ class Loader:
         return None if latest is None or latest > task.now else latest
 
     def _history(self, task: Task, version: str) -> list[CheckResult]:
-        """Earlier scheduled drift results of the version, oldest first."""
-        schedule = task.spec.checks.drift
-        reach = max(schedule.window, timedelta(days=1)) * HISTORY
+        """Earlier scheduled drift results of the version, newest first."""
+        limit = max(HISTORY, task.spec.checks.drift.persistence[1])
         page = self._store.results(
-            Span(task.span.end - reach, task.span.end),
+            Span(datetime.fromtimestamp(0, UTC), task.span.end),
             model=task.spec.model,
             version=version,
             check=CheckKind.DRIFT,
-            limit=HISTORY,
+            limit=limit + 1,  # this run's own result may be stored already
         )
-        earlier = [result for result in page.items if not result.on_demand and result.end < task.span.end]
-        return sorted(earlier, key=lambda result: result.end)
+        return [result for result in page.items if not result.on_demand and result.end < task.span.end][:limit]
 
     # -- references ---------------------------------------------------------------------------------------------
     def reference(self, spec: ModelSpec, version: str, span: Span) -> ReferenceProfile | None:
         """The version's reference for that span, from the cache when it is fresh."""
+        prepared = self.prepared(spec, version, span)
+        return None if prepared is None else prepared.reference
+
+    def prepared(self, spec: ModelSpec, version: str, span: Span) -> PreparedReference | None:
+        """The same with what has been computed of it so far."""
+        if isinstance(spec.reference, ReferenceRolling):
+            span = self._steady(spec.model, span)
         key = _reference_key(spec, version, span)
         with self._lock:
             found = self._references.get(key)
             if found is not None and time.monotonic() - found[0] < REFERENCE_MAX_AGE_SECONDS:
                 self._references.move_to_end(key)
                 return found[1]
-        reference = load_reference(self._store, spec, version, span)
+        reference = load_reference(self._store, spec, span, version)
+        prepared = None if reference is None else prepare_reference(reference)
         with self._lock:
-            self._references[key] = (time.monotonic(), reference)
+            self._references[key] = (time.monotonic(), prepared)
             while len(self._references) > REFERENCES_KEPT:
                 self._references.popitem(last=False)
-        return reference
+        return prepared
+
+    def forget(self) -> None:
+        """Drop the references that are kept."""
+        with self._lock:
+            self._references.clear()
+
+    def _steady(self, model: str, span: Span) -> Span:
+        """The span with its start put back so that a rolling reference is read once a day, not at every check.
+
+        While a model is young a day would be much of its past, so then it is once an hour.
+        """
+        first = min((seen.first_seen for seen in self._store.seen_models() if seen.model == model), default=span.start)
+        young = span.start - first < YOUNG
+        return Span(floor(span.start, timedelta(hours=1) if young else timedelta(days=1)), span.end)
 
 
 def _reference_key(spec: ModelSpec, version: str, span: Span) -> str:
-    parts = [spec.model, version, spec.reference.model_dump_json()]
+    """What the reference depends on: a file and a span are the same for every version and window."""
+    parts = [spec.model, spec.reference.model_dump_json()]
     if isinstance(spec.reference, ReferenceFile):
         parts.append(str(spec.reference.path.stat().st_mtime_ns))
     if isinstance(spec.reference, ReferenceRolling):
-        parts += [span.start.isoformat(), span.end.isoformat()]
+        parts += [version, span.start.isoformat()]
     return "\n".join(parts)
 
 

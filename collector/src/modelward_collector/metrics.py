@@ -15,6 +15,11 @@ from modelward_collector.standing import current
 
 DURATION_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 
+EFFECT = "effect"
+"""The `test` label of a feature's drift on the scale from 0 to 1 that all tests share."""
+
+_NOT_METRICS = frozenset({"labels", "labels_share", "predictions"})
+
 
 class Metrics:
     """What `/metrics` shows. A series exists while the latest run of its check gives it, so none goes stale.
@@ -120,7 +125,7 @@ class _LatestResults(Collector):
         )
         score = GaugeMetricFamily(
             "modelward_drift_score",
-            "A feature's drift by one test, in the test's own unit.",
+            "A feature's drift by one test, in the test's own unit; effect is on a scale from 0 to 1 that all share.",
             labels=("model", "version", "feature", "test"),
         )
         detected = GaugeMetricFamily(
@@ -133,6 +138,9 @@ class _LatestResults(Collector):
             "modelward_performance",
             "A performance metric over the labelled predictions, in its own unit.",
             labels=("model", "version", "metric"),
+        )
+        labels = GaugeMetricFamily(
+            "modelward_performance_labels", "Predictions of the window whose actual is in.", labels=("model", "version")
         )
         success = GaugeMetricFamily(
             "modelward_check_last_success_timestamp_seconds",
@@ -149,16 +157,16 @@ class _LatestResults(Collector):
                 continue
             bad = [finding for finding in result.findings if finding.status.rank >= Status.WARNING.rank]
             if result.check is CheckKind.DRIFT:
-                whole = [finding for finding in bad if not finding.segment]
-                detected.add_metric(who, len({finding.subject for finding in whole}))
+                detected.add_metric(who, result.numbers.get("drifted", 0.0))
                 for feature, test, value in drift_scores(result.findings, self._max_features):
                     score.add_metric((*who, feature, test), value)
             elif result.check is CheckKind.QUALITY:
                 violations.add_metric(who, len(bad))
             elif result.check is CheckKind.PERFORMANCE:
+                labels.add_metric(who, result.numbers.get("labels", 0.0))
                 for metric, value in performance_values(result):
                     performance.add_metric((*who, metric), value)
-        yield from (status, rows, score, detected, violations, performance, success)
+        yield from (status, rows, score, detected, violations, performance, labels, success)
 
 
 def drift_scores(findings: Iterable[Finding], max_features: int) -> list[tuple[str, str, float]]:
@@ -178,14 +186,15 @@ def drift_scores(findings: Iterable[Finding], max_features: int) -> list[tuple[s
     for feature in sorted(kept):
         for finding in by_feature[feature]:
             if finding.value is not None:
-                scores.setdefault((feature, finding.test), finding.value)
+                scores.setdefault((feature, EFFECT), finding.value)
+            for test, outcome in finding.detail.get("tests", {}).items():
+                if outcome.get("value") is not None:
+                    scores.setdefault((feature, test), outcome["value"])
     return [(feature, test, value) for (feature, test), value in scores.items()]
 
 
 def performance_values(result: CheckResult) -> list[tuple[str, float]]:
-    """(metric, value) of a performance result: its numbers, and its findings' values of the whole traffic."""
-    values = dict(result.numbers)
-    for finding in result.findings:
-        if finding.value is not None and not finding.segment:
-            values[finding.subject] = finding.value
-    return sorted(values.items())
+    """(metric, value) of a performance result, without the ends of the intervals and the counts of labels."""
+    return sorted(
+        (name, value) for name, value in result.numbers.items() if "." not in name and name not in _NOT_METRICS
+    )

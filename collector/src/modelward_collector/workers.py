@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import multiprocessing
 import os
@@ -40,18 +41,29 @@ class WorkerPool:
         )
 
     def run(self, task: Task) -> list[CheckResult]:
-        """The task's results, neither stored nor exported; `RuntimeError` when its process died."""
+        """The task's results, neither stored nor exported; `RuntimeError` when its process died, twice."""
+        try:
+            return self._run(task)
+        except BrokenProcessPool:
+            # Every task under way fails with the one that killed its process; this may not be that one.
+            try:
+                return self._run(task)
+            except BrokenProcessPool as error:
+                why = "perhaps for want of memory; see the system's log"
+                raise RuntimeError(f"the worker process died, {why}") from error
+
+    def _run(self, task: Task) -> list[CheckResult]:
         with self._lock:
             pool = self._pool
         try:
             return pool.submit(_run, task).result()
-        except BrokenProcessPool as error:
+        except BrokenProcessPool:
             with self._lock:
                 if self._pool is pool:
                     logger.error("a worker process died; starting the workers again")
                     pool.shutdown(wait=False, cancel_futures=True)
                     self._pool = self._start()
-            raise RuntimeError("the worker process died, perhaps for want of memory; see the system's log") from error
+            raise
 
     def close(self) -> None:
         """End the processes."""
@@ -65,6 +77,13 @@ def _open(settings: SqliteSettings | ElasticsearchSettings) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     _loader = Loader(open_store(settings))
+    atexit.register(_close)
+
+
+def _close() -> None:
+    """Sketches that outlive the interpreter's end are complained about by their library."""
+    global _loader
+    _loader = None
 
 
 def _end_with_parent() -> None:

@@ -130,7 +130,6 @@ def series(
     model: str,
     feature: str,
     version: Version = None,
-    segment: Segment = [],  # noqa: B006 - FastAPI copies defaults
     step: Step = 3600,
     start: Start = None,
     end: End = None,
@@ -141,8 +140,8 @@ def series(
     length = timedelta(seconds=-(-int(length.total_seconds()) // step) * step)
     span = Span(floor(asked.start, length), asked.end)
     points = []
-    for piece, window in load_series(context.store, model, span, length):
-        seen = _feature(window.profile(version, _where(segment)), feature)
+    for piece, profile in load_series(context.store, model, span, length, version):
+        seen = _feature(profile, feature)
         if seen is not None:
             points.append(PointAnswer(start=piece.start, end=piece.end, seen=FeatureAnswer.of(feature, seen)))
     return points

@@ -174,10 +174,14 @@ class SqliteStore:
         ]
 
     def watermark(self) -> datetime | None:
-        """The end of the latest profile window of any model, None when there is none."""
+        """The start of the latest profile window of any model: what came before it is complete. None without one."""
+        query = """
+            SELECT MAX((SELECT MAX(start) FROM parts WHERE parts.model = seen.model))
+            FROM (SELECT DISTINCT model FROM models) AS seen
+        """
         with self._database.read() as connection:
-            (end,) = connection.execute("SELECT MAX(last_seen) FROM models").fetchone()
-        return None if end is None else shape.EPOCH + timedelta(seconds=end)
+            (start,) = connection.execute(query).fetchone()
+        return None if start is None else shape.EPOCH + timedelta(seconds=start)
 
     # -- labels -------------------------------------------------------------------------------------------------
     def labelled(self, span: Span, *, model: str, limit: int = 200_000) -> Labelled:

@@ -1,0 +1,90 @@
+"""Results as Prometheus series."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from collector.tests.store_documents import NOON, result
+
+from modelward_collector.checks.result import CheckKind, Finding, Status
+from modelward_collector.metrics import Metrics, drift_scores
+
+
+def series(metrics: Metrics) -> dict[str, float]:
+    lines = [line for line in metrics.render().decode().splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+
+
+def drift(feature: str, value: float, status: Status = Status.OK, segment: dict[str, str] | None = None) -> Finding:
+    tests = {"ks": {"value": value / 2, "p": 0.5}, "psi": {"value": None, "p": None}}
+    return Finding(feature, "drift", status, "", value, 0.1, segment=segment, detail={"tests": tests})
+
+
+def test_a_drift_result_becomes_scores_and_a_count() -> None:
+    metrics = Metrics(max_features=50)
+    findings = (drift("a", 0.4, Status.CRITICAL), drift("b", 0.01), drift("a", 0.9, segment={"region": "eu"}))
+    metrics.ran([replace(result(), findings=findings, numbers={"drifted": 1.0}, status=Status.CRITICAL)])
+    shown = series(metrics)
+    assert shown['modelward_drift_score{feature="a",model="delay",test="effect",version="1"}'] == 0.4
+    assert shown['modelward_drift_score{feature="a",model="delay",test="ks",version="1"}'] == 0.2
+    assert shown['modelward_drift_score{feature="b",model="delay",test="effect",version="1"}'] == 0.01
+    assert not [name for name in shown if 'test="psi"' in name]
+    assert shown['modelward_drift_detected{model="delay",version="1"}'] == 1
+    assert shown['modelward_check_status{check="drift",model="delay",version="1"}'] == Status.CRITICAL.rank
+    assert shown['modelward_check_runs_total{check="drift",status="critical"}'] == 1
+    assert shown['modelward_check_duration_seconds_count{check="drift"}'] == 1
+    assert shown['modelward_check_last_success_timestamp_seconds{check="drift",model="delay"}'] > NOON.timestamp()
+
+
+def test_quality_and_performance_have_their_own_series() -> None:
+    metrics = Metrics(max_features=50)
+    bad = Finding("a", "missing", Status.WARNING, "", 0.5, 0.1)
+    metrics.ran([replace(result(check=CheckKind.QUALITY), findings=(bad, bad, drift("b", 0.1)))])
+    numbers = {"mae": 3.0, "mae.low": 2.5, "mae.high": 3.5, "labels": 40.0, "labels_share": 0.5, "predictions": 80.0}
+    metrics.ran([replace(result(check=CheckKind.PERFORMANCE), findings=(), numbers=numbers)])
+    shown = series(metrics)
+    assert shown['modelward_quality_violations{model="delay",version="1"}'] == 2
+    assert shown['modelward_performance_labels{model="delay",version="1"}'] == 40
+    performance = {name: value for name, value in shown.items() if name.startswith("modelward_performance{")}
+    assert performance == {'modelward_performance{metric="mae",model="delay",version="1"}': 3.0}
+
+
+def test_only_the_worst_features_are_series() -> None:
+    findings = [drift(f"f{number:03}", number / 1000) for number in range(100)]
+    findings.append(drift("flagged", 0.001, Status.WARNING))
+    kept = {feature for feature, _, _ in drift_scores(findings, 3)}
+    assert kept == {"flagged", "f099", "f098"}
+
+
+def test_what_the_latest_run_does_not_give_is_no_longer_shown() -> None:
+    metrics = Metrics(max_features=50)
+    metrics.ran([result(version="1"), result(version="2")])
+    metrics.ran([result(version="2")])
+    assert not [name for name in series(metrics) if 'version="1"' in name]
+    metrics.forget("delay")
+    assert not [name for name in series(metrics) if 'model="delay"' in name]
+
+
+def test_a_failed_run_is_shown_but_gives_no_scores_and_is_no_success() -> None:
+    metrics = Metrics(max_features=50)
+    metrics.ran([result(status=Status.ERROR)])
+    shown = series(metrics)
+    assert shown['modelward_check_status{check="drift",model="delay",version="1"}'] == Status.ERROR.rank
+    assert not [name for name in shown if name.startswith(("modelward_drift_score", "modelward_check_last_success"))]
+
+
+def test_after_a_restart_the_latest_results_are_shown_but_not_counted() -> None:
+    metrics = Metrics(max_features=50)
+    metrics.restore([result(version="old", end=NOON.replace(hour=1)), result(version="new")])
+    shown = series(metrics)
+    assert 'modelward_check_status{check="drift",model="delay",version="new"}' in shown
+    assert not [name for name in shown if 'version="old"' in name]
+    assert shown['modelward_check_runs_total{check="drift",status="ok"}'] == 0
+
+
+def test_an_older_result_does_not_replace_a_newer_one() -> None:
+    metrics = Metrics(max_features=50)
+    metrics.ran([result(status=Status.WARNING)])
+    metrics.restore([result(end=NOON.replace(hour=1))])
+    shown = series(metrics)
+    assert shown['modelward_check_status{check="drift",model="delay",version="1"}'] == Status.WARNING.rank
