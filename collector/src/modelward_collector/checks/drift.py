@@ -50,11 +50,19 @@ OUTPUTS = ("prediction", "score")
 LARGE = 0.5
 """From this effect on drift is critical."""
 
+HEADROOM = 0.75
+"""Share of the false alarm rate that is used: p-values from sketches and of combined tests are approximations."""
+
 SEGMENT_SHARE = 0.25
 """What segments get of the false alarm rate, when there are any to judge."""
 
 SEGMENTS_MAX = 24
 """The segments with most rows are judged."""
+
+PLAINEST = ("missing", "type", "mean", "variance", "zeros", "linf", "chi_squared", "ks", "psi")
+"""Of two tests that find about the same effect the earlier is easier to understand."""
+
+NEAR = 0.75
 
 SEGMENT_FINDINGS_MAX = 50
 NAMES_MAX = 10
@@ -103,7 +111,8 @@ def check_drift(
         return _result(version, window, current, Status.NO_DATA, nothing)
 
     segments = _segments(version, window, prepared, current, config.min_rows) if config.by_segment else []
-    rate = config.false_alarm_rate * (1 - SEGMENT_SHARE if segments else 1)
+    budget = HEADROOM * config.false_alarm_rate
+    rate = budget * (1 - SEGMENT_SHARE if segments else 1)
     wanted = _wanted(current, prepared.total, set(config.ignore))
     judged = _judge(wanted, prepared, prepared, current, window, rate)
     earlier = _earlier(history, window)
@@ -122,7 +131,7 @@ def check_drift(
         for one in judged
     ]
     findings.sort(key=lambda finding: _rank(finding, spec))
-    parts = _judge_segments(segments, wanted, prepared, window, config.false_alarm_rate * SEGMENT_SHARE)
+    parts = _judge_segments(segments, wanted, prepared, window, budget * SEGMENT_SHARE)
     in_segments = [
         _finding(
             one, Status.WARNING, earlier, window, where, _state(True, one.name, where, earlier, config.persistence)
@@ -193,13 +202,15 @@ def _judge(
 
 
 def _leading(comparison: Comparison, drifts: bool, level: float) -> Outcome:
-    """The test that decides: of those significant by themselves the one with the largest effect."""
+    """The test that decides: of those significant by themselves the plainest whose effect is near the largest."""
     tests = [outcome for outcome in comparison.outcomes if outcome.name in comparison.weights]
     if not drifts:
         return max(tests, key=lambda outcome: (outcome.effect / max(outcome.floor, 1e-9), outcome.effect))
     significant = [outcome for outcome in tests if outcome.counted_p <= level * comparison.weights[outcome.name]]
     if significant:
-        return max(significant, key=lambda outcome: outcome.effect)
+        largest = max(outcome.effect for outcome in significant)
+        near = [outcome for outcome in significant if outcome.effect >= NEAR * largest]
+        return min(near, key=lambda outcome: PLAINEST.index(outcome.name))
     return min(tests, key=lambda outcome: outcome.counted_p / comparison.weights[outcome.name])
 
 
@@ -296,14 +307,17 @@ def _state(
 
 def _run(
     name: str, where: Mapping[str, str] | None, earlier: Sequence[CheckResult], window: Window
-) -> tuple[datetime, datetime | None]:
-    """Start of the run of flagged windows that this one continues, and the start of the last window before it."""
-    since = window.span.start
+) -> tuple[datetime, tuple[datetime, datetime] | None]:
+    """Start of the run of flagged windows that this one continues, and the stretch in which the change lies.
+
+    The change lies after the start of the last window that was not flagged and before the end of the first that was.
+    """
+    since, first_end = window.span.start, window.span.end
     for result in earlier:
         finding = _found(result, name, where)
-        if finding is None or finding.status not in (Status.WARNING, Status.CRITICAL):
-            return since, result.start
-        since = min(since, finding.since or result.start)
+        if result.status is Status.OK or finding is None or finding.status is Status.OK:
+            return since, (result.start, first_end)
+        since, first_end = min(since, finding.since or result.start), result.end
     return since, None
 
 
@@ -340,18 +354,15 @@ def _finding(
     state: bool,
 ) -> Finding:
     flagged = status is not Status.OK
-    since, before = _run(one.name, where, earlier, window) if flagged else (None, None)
+    since, between = _run(one.name, where, earlier, window) if flagged else (None, None)
     message = message_of(one.name, one.comparison.kind, one.reference, one.current, one.leading, one.drifts)
     if flagged and not state:
         message += "; not yet persistent"
     elif flagged and not one.drifts:
         message += "; not in this window, but in enough of the last ones"
     detail = _detail(one, state)
-    if since is not None and before is not None:
-        detail["changed_between"] = [
-            _rfc3339(before),
-            _rfc3339(window.span.end if since == window.span.start else since),
-        ]
+    if between is not None:
+        detail["changed_between"] = [_rfc3339(moment) for moment in between]
     return Finding(
         subject=one.name,
         test=TEST,

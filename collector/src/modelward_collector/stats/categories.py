@@ -73,20 +73,37 @@ def category_tests(
         nothing = (Outcome(name, 0.0, NOT_APPLICABLE, 0.0, floor) for name in ("chi_squared", "linf"))
         return tuple(nothing)
     names, r, c = aligned(reference, current)
+    then, now = frequent(r, c)
     errors = (float(reference.error), float(current.error))
-    statistic, freedom = homogeneity(r, c, errors=errors)
+    statistic, freedom = homogeneity(then, now, errors=errors)
     noise = 1 / reference.n + 1 / current.n
     p = chi_squared_p(statistic, freedom, scatter.distance**2 / (PER_CHI_SQUARED * noise))
-    distance = jensen_shannon_distance(r, c)
-    # The distance over ever new names is 1 and means nothing: what the pooled cells show is the effect.
-    pooled = math.sqrt(PER_CHI_SQUARED * max(0.0, statistic - freedom) * noise)
-    effect = min(without_noise(distance, freedom, noise), pooled) if any(errors) else _effect(r, c, distance, noise)
+    distance = jensen_shannon_distance(then, now)
+    effect = without_noise(distance, freedom, noise)
+    if any(errors):  # counts of full sketches: only what their error does not explain
+        effect = min(effect, math.sqrt(PER_CHI_SQUARED * max(0.0, statistic - freedom) * noise))
     learned = max(floor, scatter.distance)
     return (
         Outcome("chi_squared", statistic, p, effect, learned),
         _largest(names, reference, current, r, c, scatter, floor),
-        Outcome("psi", psi(r, c), None, effect, learned),
+        Outcome("psi", psi(then, now), None, effect, learned),
         Outcome("js", distance, None, effect, learned),
+    )
+
+
+def frequent(
+    reference: NDArray[np.float64], current: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Counts (k + 1,) of the categories that expect five rows on both sides; the last cell holds all others.
+
+    Rare names are new and gone in every window and say nothing; so are those that a full sketch did not keep.
+    """
+    smaller = min(reference.sum(), current.sum()) / (reference.sum() + current.sum())
+    kept = (reference + current) * smaller >= EXPECTED_MIN
+    kept[-1] = False
+    return (
+        np.append(reference[kept], reference[~kept].sum()),
+        np.append(current[kept], current[~kept].sum()),
     )
 
 
@@ -105,20 +122,14 @@ def _only_in(here: CategoryView, there: CategoryView) -> list[str]:
     if there.n == 0:
         return []
     hidden = there.error / there.n * here.n
-    return [name for name, count in here.counts.items() if name not in there.counts and count - here.error > hidden]
+    only = [name for name, count in here.counts.items() if name not in there.counts and count - here.error > hidden]
+    return sorted(only, key=lambda name: (-here.counts[name], name))
 
 
 def _with_rest(view: CategoryView, names: list[str]) -> NDArray[np.float64]:
     counts = np.array([view.counts.get(name, 0) for name in names] + [0], dtype=np.float64)
     counts[-1] = max(0.0, view.n - counts.sum())
     return counts
-
-
-def _effect(r: NDArray[np.float64], c: NDArray[np.float64], distance: float, noise: float) -> float:
-    # Every category that either side saw adds its noise, pooled or not, but a rare one less than a whole degree.
-    expected = (r + c) / (r.sum() + c.sum()) / noise
-    freedom = float(np.minimum(1.0, expected).sum()) - 1
-    return math.sqrt(max(0.0, distance**2 - PER_CHI_SQUARED * max(0.0, freedom) * noise))
 
 
 def _largest(

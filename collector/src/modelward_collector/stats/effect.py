@@ -56,7 +56,7 @@ def _grid() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def _distance(p: NDArray[np.float64], q: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
-    m = (p + q) / 2
+    m = np.maximum((p + q) / 2, np.finfo(np.float64).tiny)  # halving the smallest numbers gives 0
     divergence = float(((special.rel_entr(p, m) + special.rel_entr(q, m)) * weight).sum()) / (2 * math.log(2))
     return math.sqrt(min(1.0, max(0.0, divergence)))
 

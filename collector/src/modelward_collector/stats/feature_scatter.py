@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelward_agent.profile import FeatureProfile, NumericSketch
-from modelward_collector.stats.categories import CategoryScatter, CategoryView, aligned
+from modelward_collector.stats.categories import CategoryScatter, CategoryView, aligned, frequent
 from modelward_collector.stats.feature import (
     BOOLEAN,
     CATEGORICAL,
@@ -70,7 +71,7 @@ def _share_sd(hits: NDArray[np.float64], rows: NDArray[np.float64], level: float
     share = hits.sum() / rows.sum() if len(rows) else 0.0
     if share in (0.0, 1.0):
         return 0.0
-    return process_sd(hits / rows, share * (1 - share) / rows, level)
+    return process_sd(hits / rows, share * (1 - share) / rows, float(share), level)
 
 
 def _numeric(
@@ -90,8 +91,8 @@ def _numeric(
         log_variance = np.log(m2 / (n - 1))
         gap, distance = _cdf_scatter(reference, edges, sketches, n)
         return FeatureScatter(
-            mean=process_sd(mean, within / n, level),
-            log_variance=process_sd(log_variance, (kurtosis - 1) / n + 2 / n**2, level),
+            mean=process_sd(mean, within / n, reference.mean, level),
+            log_variance=process_sd(log_variance, (kurtosis - 1) / n + 2 / n**2, math.log(reference.variance), level),
             gap=gap,
             distance=distance,
             zeros=_share_sd(np.array([sketch.zeros for sketch in sketches], dtype=np.float64), n, level),
@@ -132,7 +133,7 @@ def _categories(reference: CategoryView, windows: Sequence[CategoryView], level:
     squares, freedoms = [], []
     for window in windows:
         _, r, c = aligned(reference, window)
-        statistic, freedom = homogeneity(r, c, errors=(float(reference.error), float(window.error)))
+        statistic, freedom = homogeneity(*frequent(r, c), errors=(float(reference.error), float(window.error)))
         squares.append(statistic * (1 / reference.n + 1 / window.n))
         freedoms.append(freedom)
     noise = 1 / reference.n + 1 / n

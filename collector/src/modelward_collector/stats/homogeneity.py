@@ -11,6 +11,9 @@ from scipy import special
 EXPECTED_MIN = 5.0
 """Cells that expect fewer rows on either side are pooled (Cochran, 1954)."""
 
+NOISY_SHARE = 0.1
+"""The error that a sketch makes of a small share is not small, as a sample's is; it is that of a tenth of the rows."""
+
 _LARGE_NONCENTRALITY = 1e4
 
 
@@ -44,15 +47,15 @@ def homogeneity(
     if freedom < 1:
         return 0.0, 0
     sampling = 1 / n + 1 / m
-    gap = np.maximum(0.0, np.abs(reference / n - current / m) - errors[0] / n - errors[1] / m)
-    pearson = float((gap**2 / share).sum() / sampling)
-    statistic = pearson
-    if not any(errors):
-        likelihood = 2 * float(
-            special.rel_entr(reference, share * n).sum() + special.rel_entr(current, share * m).sum()
-        )
-        statistic = min(pearson, max(0.0, likelihood))
-    return statistic * sampling / (sampling + extra_noise), freedom
+    gap = np.abs(reference / n - current / m)
+    pearson = float((gap**2 / (share * sampling)).sum())
+    likelihood = 2 * float(special.rel_entr(reference, share * n).sum() + special.rel_entr(current, share * m).sum())
+    if pearson <= 0:
+        return 0.0, freedom
+    surely = np.maximum(0.0, gap - errors[0] / n - errors[1] / m)
+    variance = share * sampling + np.maximum(share, NOISY_SHARE) * extra_noise
+    explained = float((surely**2 / variance).sum()) / pearson
+    return max(0.0, min(pearson, likelihood)) * explained, freedom
 
 
 def chi_squared_p(statistic: float, freedom: int, noncentrality: float = 0.0) -> float:

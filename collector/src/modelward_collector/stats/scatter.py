@@ -29,31 +29,30 @@ _SOME_EXCESS_P = 0.05
 
 
 def margin(windows: int) -> float:
-    """Factor on the largest deviation of this many windows that the next one hardly exceeds; from 2 down to 1.25."""
-    return min(2.0, 1.25 + 6.0 / windows)
+    """Factor on the largest deviation of this many windows that the next one hardly exceeds; from 3 down to 1.25."""
+    return min(3.0, 1.25 + 12.0 / windows)
 
 
-def process_sd(values: NDArray[np.float64], variances: NDArray[np.float64], level: float) -> float:
-    """Standard deviation that windows' `values` (w,) show beyond their sampling `variances` (w,), to be planned with.
+def process_sd(values: NDArray[np.float64], variances: NDArray[np.float64], centre: float, level: float) -> float:
+    """Standard deviation of windows' `values` (w,) about the reference's (`centre`) beyond sampling `variances` (w,).
 
-    DerSimonian and Laird's (1986) estimate, enlarged so that a normal tail of probability `level` covers the next
-    window although the estimate is from few. 0 when chance explains the differences.
+    DerSimonian and Laird's (1986) estimate with a known centre, enlarged so that a normal tail of probability `level`
+    covers the next window although the estimate is from few. 0 when chance explains the differences. About the
+    reference, and not about their mean: the variance of all rows, say, is larger than that of any window's.
     """
     known = np.isfinite(values) & np.isfinite(variances) & (variances > 0)
-    y, v = values[known], variances[known]
-    windows = len(y)
+    deviation, v = values[known] - centre, variances[known]
+    windows = len(deviation)
     if windows < WINDOWS_MIN:
         return 0.0
-    weight = 1 / v
-    centre = float((weight * y).sum() / weight.sum())
-    q = float((weight * (y - centre) ** 2).sum())
-    if special.chdtrc(windows - 1, q) > _HETEROGENEITY_P:
+    q = float((deviation**2 / v).sum())
+    if special.chdtrc(windows, q) > _HETEROGENEITY_P:
         return 0.0
-    between = (q - (windows - 1)) / float(weight.sum() - (weight**2).sum() / weight.sum())
-    if between <= 0:
+    between = (q - windows) / float((1 / v).sum())
+    if not between > 0:
         return 0.0
     t = -float(special.stdtrit(windows - 1, level / 2)) * math.sqrt(between * (1 + 1 / windows))
-    largest = math.sqrt(max(0.0, float(((y - centre) ** 2 - v).max())))
+    largest = math.sqrt(max(0.0, float((deviation**2 - v).max())))
     return min(t, margin(windows) * largest) / two_sided_quantile(level)
 
 
