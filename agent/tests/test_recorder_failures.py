@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import resource
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -28,8 +29,8 @@ def small_disk(tmp_path: Path) -> Iterator[Disk]:
     """
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], capture_output=True).returncode
-    if mounted == 0:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    if shutil.which("mount") and subprocess.run(mount, capture_output=True).returncode == 0:
         try:
             yield disk, lambda: fill(disk / "filler"), (disk / "filler").unlink
         finally:
