@@ -29,7 +29,8 @@ Misbehaviour = Callable[["Handler", Request], bool]
 
 
 class BulkServer:
-    """Holds `documents[index][id]`. The next requests meet `misbehaviours`, one each; `always` meets every one."""
+    """Holds `documents[index][id]`. The next requests (but heartbeats) meet `misbehaviours`, one
+    each; the others meet `always`."""
 
     def __init__(self, port: int = 0) -> None:
         self.documents: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
@@ -114,7 +115,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         request.operations = [(lines[i]["create"], lines[i + 1]) for i in range(0, len(lines), 2)]
         with self.owner.lock:
             self.owner.requests.append(request)
-            misbehave = self.owner.misbehaviours.popleft() if self.owner.misbehaviours else self.owner.always
+            misbehave = self.owner.always
+            if any(document["kind"] != "heartbeat" for _, document in request.operations) and self.owner.misbehaviours:
+                misbehave = self.owner.misbehaviours.popleft()
         if misbehave is not None and misbehave(self, request):
             return
         self.answer(200, self.create(request))
@@ -147,7 +150,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *arguments: Any) -> None:
         pass
 
 

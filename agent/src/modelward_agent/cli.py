@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from modelward_agent import __version__
+from modelward_agent.durations import parse_duration
 from modelward_agent.settings import SettingsError
 
 DEFAULT_CONFIG = Path("/etc/modelward/agent.yml")
@@ -78,6 +79,9 @@ def _add_profile(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--actual", metavar="COLUMN")
     parser.add_argument("--segment", metavar="COLUMN", action="append", default=[], help="may be given several times")
     parser.add_argument("--exclude", metavar="COLUMN", action="append", default=[], help="not a feature")
+    for kind in ("categorical", "numeric", "boolean"):
+        what = f"a feature that is {kind} whatever it looks like"
+        parser.add_argument(f"--{kind}", metavar="COLUMN", action="append", default=[], help=what)
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
 
 
@@ -225,4 +229,30 @@ def _size(count: float) -> str:
 
 
 def _profile(options: argparse.Namespace) -> int:
-    raise NotImplementedError
+    from modelward_agent.profile.reference import TableError, profile_file, write_reference
+
+    try:
+        window = parse_duration(options.window)
+        documents = profile_file(
+            options.file,
+            model=options.model,
+            version=options.version,
+            timestamp=options.timestamp,
+            window_seconds=round(window.total_seconds()),
+            prediction=options.prediction,
+            actual=options.actual,
+            segments=options.segment,
+            exclude=options.exclude,
+            categorical=options.categorical,
+            numeric=options.numeric,
+            boolean=options.boolean,
+        )
+        written = write_reference(options.output, documents)
+    except (TableError, ValueError) as error:
+        print(f"modelward: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"modelward: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 1
+    print(f"modelward: {options.output}: {written} profiles of {options.model}")
+    return 0
