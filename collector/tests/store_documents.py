@@ -110,9 +110,13 @@ def part(
     segment: Segment = (),
     seconds: int = 60,
     covers: Sequence[str] = (),
+    until: datetime | None = None,
 ) -> Document:
     key = ProfileKey(host, model, version, segment, int(start.timestamp()), seconds)
-    return Document(Alias.PROFILES, document_id, to_document(key, profile(values), part=document_id, covers=covers))
+    document = to_document(key, profile(values), part=document_id, covers=covers)
+    if until is not None:
+        document["until"] = rfc3339(until)
+    return Document(Alias.PROFILES, document_id, document)
 
 
 def result(

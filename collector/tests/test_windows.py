@@ -19,6 +19,7 @@ from modelward_collector.span import Span
 from modelward_collector.store import windows
 from modelward_collector.store.covering import no_longer_than, selected
 from modelward_collector.store.protocol import Document, Part, StoreUnavailableError
+from modelward_collector.store.rollup import roll_up
 from modelward_collector.store.sqlite import SqliteStore
 from modelward_collector.store.windows import load_reference, load_series, load_window
 
@@ -111,6 +112,15 @@ def test_a_window_is_merged_over_hosts_and_time_apart_by_version_and_segment(sto
     assert window.hosts == {"web1", "web2"}
     assert window.last_row == NOON + 3 * MINUTE
     assert load_window(store, "delay", Span(NOON, NOON + HOUR), version="2").versions() == ["2"]
+
+
+def test_the_last_row_of_a_roll_up_is_that_of_its_last_minute(store: SqliteStore) -> None:
+    store.create([part("a", NOON, [1]), part("b", NOON + 3 * MINUTE, [2])])
+    for now in (NOON + 8 * HOUR, DAY.end + 40 * ONE_DAY):
+        roll_up(store, "delay", now)
+        window = load_window(store, "delay", DAY)
+        assert len(store.parts(DAY, model="delay")) == 1
+        assert window.last_row == NOON + 4 * MINUTE
 
 
 def test_a_window_without_traffic_is_empty(store: SqliteStore) -> None:

@@ -173,6 +173,8 @@ def to_document(key: ProfileKey, profile: Profile, *, part: str, covers: Sequenc
         "model": key.model,
         "version": key.version,
         "segment": dict(key.segment),
+        # The same as one word, which a search engine can list without opening the document.
+        "segment_key": orjson.dumps(dict(key.segment)).decode("utf-8"),
         "window": {"seconds": key.seconds},
         "part": part,
         "rows": profile.rows,

@@ -78,7 +78,8 @@ MIGRATIONS: Final = (
         start INTEGER NOT NULL,        -- seconds since 1970
         seconds INTEGER NOT NULL,
         rows INTEGER NOT NULL,
-        covers TEXT NOT NULL           -- JSON
+        covers TEXT NOT NULL,          -- JSON
+        until INTEGER                  -- of a roll-up, the end of the last window in it, seconds since 1970
     );
     CREATE INDEX parts_start ON parts (model, start);
     CREATE INDEX parts_end ON parts (start + seconds);

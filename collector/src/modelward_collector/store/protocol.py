@@ -63,7 +63,10 @@ class Created:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A stored profile without its payload; `seconds` is the window's length, `covers` the ids merged into it."""
+    """A stored profile without its payload; `seconds` is the window's length, `covers` the ids merged into it.
+
+    Of a roll-up, `until` is when the last window that was merged into it ended; `end` is the one or the other.
+    """
 
     id: str
     host: str
@@ -74,6 +77,12 @@ class Part:
     seconds: int
     rows: int
     covers: tuple[str, ...] = ()
+    until: datetime | None = None
+
+    @property
+    def end(self) -> datetime:
+        """When the traffic in it ended, as far as is known."""
+        return self.until or self.start + timedelta(seconds=self.seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +103,7 @@ class Labelled:
     Predictions are those *made* in the span; the last actual for an id wins, a repeated prediction id counts once.
     `predicted_value` is NaN for labels, `predicted_label` is "" for numbers; likewise the actuals. `labelled` is False
     where no actual has come. `probabilities` holds {class: p} or None. When more than the limit exist, a deterministic
-    sample by id is returned and `total` says how many there are.
+    sample by id is returned and `total` says how many there are; `total_labelled` may then be the sample's share of it.
     """
 
     timestamp: NDArray[np.float64]  # epoch seconds

@@ -19,7 +19,7 @@ from modelward_agent.profile.wire import to_document
 from modelward_collector.span import Span
 from modelward_collector.store.covering import closures, selected
 from modelward_collector.store.protocol import Alias, Document, Outcome, Part, Store
-from modelward_collector.store.shape import EPOCH
+from modelward_collector.store.shape import EPOCH, rfc3339
 from modelward_collector.store.windows import segment_of
 
 logger = logging.getLogger(__name__)
@@ -113,6 +113,7 @@ def _rolled_up(
     members: dict[str, frozenset[str]],
 ) -> Document | None:
     host, version, segment, start = bucket
+    ends = {part.id: part.end for part in group}
     total = Profile()
     covers: set[str] = set()
     merged: set[str] = set()
@@ -133,7 +134,9 @@ def _rolled_up(
     ordered = sorted(covers)
     part_id = hashlib.blake2b("\n".join([model, str(seconds), *ordered]).encode(), digest_size=16).hexdigest()
     key = ProfileKey(host, model, version, segment, start, seconds)
-    return Document(Alias.PROFILES, part_id, to_document(key, total, part=part_id, covers=ordered))
+    document = to_document(key, total, part=part_id, covers=ordered)
+    document["until"] = rfc3339(max(ends[its_id] for its_id in merged))
+    return Document(Alias.PROFILES, part_id, document)
 
 
 def _create(store: Store, documents: Sequence[Document]) -> None:

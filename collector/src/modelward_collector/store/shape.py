@@ -62,19 +62,17 @@ def check(document: Document) -> datetime:
     return at
 
 
-def moment(value: object) -> datetime:
-    """An RFC 3339 text as an aware UTC moment; ShapeError otherwise. Without a zone it is UTC."""
+def moment(value: object, name: str = "@timestamp") -> datetime:
+    """An RFC 3339 text as an aware UTC moment, UTC when it names no zone; ShapeError with the field's name otherwise."""
     try:
         if not isinstance(value, str) or value[4:5] != "-":
             raise ValueError
         parsed = datetime.fromisoformat(value)
         at = parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise ShapeError(
-            f"field [@timestamp] is {value!r:.60}; write for example 2026-03-01T12:00:00.000000Z"
-        ) from None
+        raise ShapeError(f"field [{name}] is {value!r:.60}; write for example 2026-03-01T12:00:00.000000Z") from None
     if not EPOCH <= at < LATEST:
-        raise ShapeError(f"field [@timestamp] is {value!r:.60}, which is not from 1970 to 2261")
+        raise ShapeError(f"field [{name}] is {value!r:.60}, which is not from 1970 to 2261")
     return at
 
 
@@ -115,11 +113,16 @@ def number(value: object) -> float | None:
 
 
 def answer(field: object) -> tuple[float | None, str | None]:
-    """The value and the label of a `prediction` or an `actual`; None for what it has not."""
+    """The value and the label of a `prediction` or an `actual`; None for what it has not.
+
+    Elasticsearch indexes no number that is not finite, so agents ship those under their names, as labels.
+    """
     if not isinstance(field, Mapping):
         return None, None
-    label = field.get("label")
-    return number(field.get("value")), None if label is None else text(label)
+    value, label = number(field.get("value")), field.get("label")
+    if value is None and isinstance(label, str) and label in _NAMED_FLOATS and not field.get("probabilities"):
+        return _NAMED_FLOATS[label], None
+    return value, None if label is None else text(label)
 
 
 def probabilities(field: object) -> dict[str, float] | None:
@@ -166,6 +169,8 @@ def _check_profile(source: Mapping[str, Any]) -> None:
         raise ShapeError(f"field [window.seconds] must be a whole number from 1 to {MAX_WINDOW_SECONDS}")
     if not _whole(rows, 0, MAX_ROWS):
         raise ShapeError(f"field [rows] must be a whole number from 0 to {MAX_ROWS}, not {rows!r:.60}")
+    if source.get("until") is not None:
+        moment(source["until"], "until")
     covers = source.get("covers") or []
     if not isinstance(covers, list) or not all(isinstance(item, str) for item in covers):
         raise ShapeError("field [covers] must be a list of ids")

@@ -111,7 +111,7 @@ class SqliteStore:
     def parts(self, span: Span, *, model: str, version: str | None = None) -> list[Part]:
         """Every stored part whose whole window lies in the span, covered ones too, ordered by start and id."""
         query = """
-            SELECT id, host, model, version, segment, start, seconds, rows, covers FROM parts
+            SELECT id, host, model, version, segment, start, seconds, rows, covers, until FROM parts
             WHERE model = :model AND start >= :start AND start < :end AND start + seconds <= :end
               AND (:version IS NULL OR version = :version)
             ORDER BY start, id
@@ -136,8 +136,9 @@ class SqliteStore:
                 seconds=seconds,
                 rows=count,
                 covers=() if covers == "[]" else tuple(orjson.loads(covers)),
+                until=None if until is None else shape.EPOCH + timedelta(seconds=until),
             )
-            for its_id, host, model, its_version, segment, start, seconds, count, covers in rows
+            for its_id, host, model, its_version, segment, start, seconds, count, covers, until in rows
         ]
 
     def payloads(self, ids: Sequence[str]) -> Iterator[tuple[str, bytes]]:
@@ -466,8 +467,8 @@ def _created_part(connection: sqlite3.Connection, document: Document, at: dateti
     model, version, covers = fields["model"], fields["version"], fields.get("covers") or []
     added = connection.execute(
         """
-        INSERT OR IGNORE INTO parts (id, model, version, host, segment, start, seconds, rows, covers)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+        INSERT OR IGNORE INTO parts (id, model, version, host, segment, start, seconds, rows, covers, until)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         """,
         (
             document.id,
@@ -479,6 +480,7 @@ def _created_part(connection: sqlite3.Connection, document: Document, at: dateti
             seconds,
             rows,
             _json(covers),
+            None if fields.get("until") is None else int(shape.moment(fields["until"], "until").timestamp()),
         ),
     )
     if not added.rowcount:

@@ -48,7 +48,7 @@ def load_window(store: Store, model: str, span: Span, *, version: str | None = N
         span=span,
         profiles=profiles,
         hosts=frozenset(part.host for part in parts),
-        last_row=max((_end(part) for part in parts), default=None),
+        last_row=max((part.end for part in parts), default=None),
     )
 
 
