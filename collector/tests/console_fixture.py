@@ -362,7 +362,8 @@ class Filled:
                     "error.type": "ValueError",
                     "error.stack_trace": 'Traceback:\n  File "x.py", line 1\nValueError',
                 }
-            self.store.create([Document(Alias.LOGS, f"log-{index}", source)])
+            alias = Alias.EVENTS if index % 3 == 0 else Alias.LOGS
+            self.store.create([Document(alias, f"log-{index}", source)])
 
     # -- what stands around it ----------------------------------------------------------------------------------
     def context(self) -> Context:
@@ -389,7 +390,7 @@ class Filled:
                 last_status=Status.NO_DATA,
                 last_run=NOW - 3 * DAY,
                 last_success=NOW - 3 * DAY,
-            ),  # fmt: skip
+            ),
             entry(
                 STRANGE,
                 CheckKind.DRIFT,
@@ -397,7 +398,7 @@ class Filled:
                 last_error="reference file /etc/modelward/r.mwp: it was not written whole",
                 last_success=NOW - 5 * DAY,
                 overdue=True,
-            ),  # fmt: skip
+            ),
         ]
 
 

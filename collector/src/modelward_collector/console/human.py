@@ -49,6 +49,8 @@ def score(value: float | None) -> str:
     """A drift score from 0 to 1, or its floor: `0.46`, `0.025`."""
     if value is None or math.isnan(value):
         return DASH
+    if value == 0:
+        return "0"
     return f"{value:.2f}" if value >= 0.0995 else f"{value:.3f}"
 
 

@@ -33,10 +33,10 @@ class Recent(Generic[V]):
             self._kept.move_to_end(key)
             return value
 
-    def put(self, key: Hashable, value: V) -> None:
-        """Keep the value."""
+    def put(self, key: Hashable, value: V, seconds: float | None = None) -> None:
+        """Keep the value, for `seconds` when it is worth less than the others."""
         with self._lock:
-            self._kept[key] = (time.monotonic() + self._seconds, value)
+            self._kept[key] = (time.monotonic() + (self._seconds if seconds is None else seconds), value)
             self._kept.move_to_end(key)
             while len(self._kept) > self._most:
                 self._kept.popitem(last=False)

@@ -92,6 +92,8 @@ class Site:
         self.traffic = Traffic(context.store)
         self.assets = assets.load()
         self._templates = self._environment()
+        for name in self._templates.list_templates():
+            self._templates.get_template(name)  # compiled before the first visitor waits for it
 
     def moment(self) -> Moment:
         """What now means to a page that is drawn now."""

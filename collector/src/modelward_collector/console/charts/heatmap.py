@@ -37,21 +37,18 @@ class HeatRow:
     def strip(self, label: str) -> Markup:
         """The row as SVG: a group of links, left out of the tab order, which has the row's name."""
         drawn = []
-        wide = 100 / max(1, self.columns)
         for cell in self.cells:
             shade = f"{'f' if cell.flagged else 'q'}{min(LEVELS - 1, int(cell.level * LEVELS))}"
-            x = cell.index * wide
-            mark = ""
-            if cell.flagged:
-                mark = f'<circle class="mark" cx="{x + wide / 2:.2f}%" cy="{_HEIGHT / 2:g}" r="1.6"/>'
+            mark = f'<path class="mark" d="M{cell.index + 0.5} {_HEIGHT / 2:g}h0"/>' if cell.flagged else ""
             drawn.append(
-                f'<a href="{escape(cell.href)}" tabindex="-1"><rect class="{shade}" x="{x:.2f}%" width="{wide:.2f}%" '
+                f'<a href="{escape(cell.href)}" tabindex="-1"><rect class="{shade}" x="{cell.index}" width="1" '
                 f'height="{_HEIGHT}"/>{mark}{svg.title(cell.says)}</a>'
             )
         body = "".join(drawn)
         # Every text in it went through escape.
         return Markup(  # noqa: S704
-            f'<svg class="strip" width="100%" height="{_HEIGHT}" role="group" aria-label="{escape(label)}">{body}</svg>'
+            f'<svg class="strip" width="100%" height="{_HEIGHT}" viewBox="0 0 {max(1, self.columns)} {_HEIGHT}" '
+            f'preserveAspectRatio="none" role="group" aria-label="{escape(label)}">{body}</svg>'
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,6 +17,7 @@ from modelward_collector.span import Span
 _BOTTOM = 26
 _TOP = 8
 _NAME_WIDTH = 0.12
+_HITS = 120
 _NAME_PITCH = 14
 
 
@@ -204,6 +205,17 @@ def _names(lines: Sequence[Line], span: Span, scale: Scale, height: float) -> st
     return "".join(drawn)
 
 
+def _reachable(moments: Mapping[datetime, Sequence[tuple[Line, Point]]], span: Span) -> list[datetime]:
+    """At most `_HITS` moments, for a pointer tells no more apart; of near ones a flagged one, else the last."""
+    chosen: dict[int, datetime] = {}
+    for at in sorted(moments):
+        place = int(_x(at, span) * _HITS)
+        kept = chosen.get(place)
+        if kept is None or not any(point.flagged for _, point in moments[kept]):
+            chosen[place] = at
+    return list(chosen.values())
+
+
 def _hits(lines: Sequence[Line], span: Span, scale: Scale, height: float, axis: Axis, year: int) -> str:
     """An invisible column around each moment with a value: its title, a cross-hair, a link where there is one."""
     moments: dict[datetime, list[tuple[Line, Point]]] = {}
@@ -211,7 +223,7 @@ def _hits(lines: Sequence[Line], span: Span, scale: Scale, height: float, axis: 
         for point in line.points:
             if finite(point.value):
                 moments.setdefault(point.at, []).append((line, point))
-    order = sorted(moments)
+    order = sorted(_reachable(moments, span))
     drawn = []
     for index, at in enumerate(order):
         x = _x(at, span)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from markupsafe import Markup
 
-from modelward_collector.checks.result import CheckResult, Finding
+from modelward_collector.checks.result import CheckResult, Finding, Status
 from modelward_collector.console import human
 from modelward_collector.console.charts import (
     Axis,
@@ -68,13 +68,14 @@ def heatmap(
     site: Site, past: Past, model: str, moment: Moment, *, latest: CheckResult | None, everything: bool
 ) -> Heatmap | None:
     """The heatmap, features with the most flagged stretches first; None when no feature was judged in the span."""
+    ranks = {status: status.rank for status in Status}
     worst: dict[str, dict[int, tuple[tuple[int, int, float], Finding, CheckResult]]] = {}
     for index, stretch in enumerate(past.stretches):
         for result in stretch.results:
             for finding in result.findings:
                 if finding.test != DRIFT or finding.segment:
                     continue
-                rank = (int(flagged(finding)), finding.status.rank, finding.value or 0.0)
+                rank = (int(flagged(finding)), ranks[finding.status], finding.value or 0.0)
                 cells = worst.setdefault(finding.subject, {})
                 if index not in cells or rank >= cells[index][0]:
                     cells[index] = (rank, finding, result)
@@ -89,6 +90,7 @@ def heatmap(
         count = sum(rank[0] for rank, _, _ in cells)
         return not drifting, -count, -sum(rank[2] for rank, _, _ in cells) / len(cells), name
 
+    windows = {id(result): human.span(result.start, result.end, moment.year) for result in past.results}
     outputs = {name: any(is_output(finding) for _, finding, _ in cells.values()) for name, cells in worst.items()}
     names = sorted(worst, key=order)
     shown = names if everything else names[:ROWS]
@@ -99,8 +101,8 @@ def heatmap(
                 index,
                 _level(finding),
                 flagged(finding),
-                site.links.result(result.id),
-                _says(finding, result, moment.year, several),
+                site.links.result(past.id_of(result)),
+                _says(finding, result, windows[id(result)], several),
             )
             for index, (_, finding, result) in sorted(worst[name].items())
         ]
@@ -128,14 +130,11 @@ def _level(finding: Finding) -> float:
     return min(0.999, value / floor) if floor > 0 else 0.0
 
 
-def _says(finding: Finding, result: CheckResult, year: int, several: bool) -> str:
-    version = f" ({result.version})" if several else ""
+def _says(finding: Finding, result: CheckResult, window: str, several: bool) -> str:
+    version = f", {result.version}" if several else ""
     floor = f", floor {human.score(finding.threshold)}" if finding.threshold is not None else ""
     state = "drifting" if flagged(finding) else VERDICT_WORDS[finding.status].lower()
-    return (
-        f"{human.short(finding.subject)}{version}\n{human.span(result.start, result.end, year)}\n"
-        f"{state}, score {human.score(finding.value)}{floor}"
-    )
+    return f"{window}{version}\n{state}, score {human.score(finding.value)}{floor}"
 
 
 def share_line(site: Site, past: Past, moment: Moment) -> Markup | None:
@@ -146,7 +145,7 @@ def share_line(site: Site, past: Past, moment: Moment) -> Markup | None:
         if judged and (result.end not in shares or count / judged > shares[result.end][0]):
             shares[result.end] = (count / judged, count, judged, result)
     points = [
-        Point(at, share, note=f"{count} of {total} features", href=site.links.result(result.id))
+        Point(at, share, note=f"{count} of {total} features", href=site.links.result(past.id_of(result)))
         for at, (share, count, total, result) in sorted(shares.items())
     ]
     return line_chart(

@@ -12,6 +12,7 @@ from modelward_collector.checks.result import CheckKind, CheckResult, Finding
 from modelward_collector.console import human
 from modelward_collector.console.charts import Axis, Distribution, Line, Point, categories, density, line_chart
 from modelward_collector.console.comparison import Compared, distribution, feature_of, segments
+from modelward_collector.console.history import Past
 from modelward_collector.console.pages.missing import missing
 from modelward_collector.console.pages.model import DEFAULT_RANGE, RANGES, span_of
 from modelward_collector.console.site import PageView, Site
@@ -105,7 +106,7 @@ def feature_page(site: Site, model: str, name: str, query: Mapping[str, str]) ->
     chosen = chosen if chosen in RANGES else DEFAULT_RANGE
     span = span_of(standing, chosen, moment)
     past = site.history.past(model, CheckKind.DRIFT, span, versions=2, least=standing.spec.checks.drift.every)
-    scores = _scores(site, past.results, name)
+    scores = _scores(site, past, name)
     if finding is None and current is None and reference is None and not scores:
         return missing(site, f"The model “{human.short(model)}” has no feature called “{human.short(name)}”.")
     shown = site.comparisons.distribution(result, name) if result is not None else None
@@ -160,9 +161,9 @@ def _finding(result: CheckResult | None, name: str) -> Finding | None:
     return mine[0] if mine else None
 
 
-def _scores(site: Site, results: Sequence[CheckResult], name: str) -> list[Line]:
+def _scores(site: Site, past: Past, name: str) -> list[Line]:
     by_version: dict[str, list[Point]] = {}
-    for result in results:
+    for result in past.results:
         finding = _finding(result, name)
         if finding is not None and finding.value is not None:
             by_version.setdefault(result.version, []).append(
@@ -170,7 +171,7 @@ def _scores(site: Site, results: Sequence[CheckResult], name: str) -> list[Line]
                     result.end,
                     finding.value,
                     flagged=flagged(finding),
-                    href=site.links.result(result.id),
+                    href=site.links.result(past.id_of(result)),
                     note="drifting" if flagged(finding) else "",
                 )
             )

@@ -1,4 +1,4 @@
-"""Recent logs and errors of applications and agents."""
+"""Recent errors that models raised, and lines of the log files that agents follow."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from modelward_collector.store.protocol import Alias
 
 PER_PAGE = 100
 DEFAULT_RANGE = "7d"
+_KINDS = ((Alias.EVENTS, "error"), (Alias.LOGS, "log"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,9 @@ def logs_page(site: Site, query: Mapping[str, str]) -> PageView:
         span = Span(span.start, min(span.end, before + timedelta(microseconds=1)))
     found = [
         document
-        for kind in (("error",) if errors else ("error", "log"))
+        for alias, kind in (_KINDS[:1] if errors else _KINDS)
         for document in site.context.store.events(
-            Alias.LOGS, span, model=model or None, kind=kind, text=text or None, limit=PER_PAGE
+            alias, span, model=model or None, kind=kind, text=text or None, limit=PER_PAGE
         ).items
     ]
     found.sort(key=lambda document: _moment(document.get("@timestamp")) or span.start, reverse=True)

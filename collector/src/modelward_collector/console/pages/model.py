@@ -101,8 +101,12 @@ class SegmentRow:
     name: str
     rows: int | None
     drifting: Sequence[Finding]
-    judged: int
     others: Sequence[Finding]
+
+    @property
+    def prefix(self) -> str:
+        """What messages about the segment begin with; its row says so already."""
+        return f"{self.name.replace(' = ', '=')}: "
 
 
 def model_page(site: Site, name: str, query: Mapping[str, str]) -> PageView:
@@ -180,7 +184,7 @@ def _by_version(past: Past, order: Sequence[str]) -> list[tuple[str, list[CheckR
     return sorted(grouped.items(), key=lambda item: rank.get(item[0], len(rank)))[:_VERSIONS]
 
 
-def _metric_points(site: Site | None, results: Sequence[CheckResult], metric: str) -> list[Point]:
+def _metric_points(site: Site | None, past: Past, results: Sequence[CheckResult], metric: str) -> list[Point]:
     return [
         Point(
             result.end,
@@ -188,7 +192,7 @@ def _metric_points(site: Site | None, results: Sequence[CheckResult], metric: st
             result.numbers.get(f"{metric}.low"),
             result.numbers.get(f"{metric}.high"),
             flagged=any(flagged(finding) for finding in result.findings if finding.subject == metric),
-            href=site.links.result(result.id) if site else "",
+            href=site.links.result(past.id_of(result)) if site else "",
             note=f"{human.count(result.numbers['labels'])} labels" if "labels" in result.numbers else "",
         )
         for result in results
@@ -205,7 +209,7 @@ def _performance(
     metric = wanted if wanted in choices else choices[0]
     versions = [item for item in _by_version(past, order) if any(metric in result.numbers for result in item[1])]
     lines = [
-        Line(version or "all", _metric_points(site, results, metric), _KINDS[index])
+        Line(version or "all", _metric_points(site, past, results, metric), _KINDS[index])
         for index, (version, results) in enumerate(versions)
     ]
     bound = standing.spec.checks.performance.thresholds.get(metric)
@@ -225,7 +229,7 @@ def _performance(
         Line(
             f"labels of {version}" if len(versions) > 1 else "labels",
             [
-                Point(result.end, result.numbers.get("labels_share"), href=site.links.result(result.id))
+                Point(result.end, result.numbers.get("labels_share"), href=site.links.result(past.id_of(result)))
                 for result in results
             ],
             "quiet",
@@ -316,7 +320,9 @@ def _numbers(site: Site, past: Past, name: str) -> list[Point]:
     for stretch in past.stretches:
         having = [result for result in stretch.results if finite(result.numbers.get(name))]
         if having:
-            found.append(Point(having[-1].end, having[-1].numbers[name], href=site.links.result(having[-1].id)))
+            found.append(
+                Point(having[-1].end, having[-1].numbers[name], href=site.links.result(past.id_of(having[-1])))
+            )
     return found
 
 
@@ -329,7 +335,8 @@ def _versions(standing: Standing, drift: Past, scored: Past, moment: Moment) -> 
     names = metrics(scored.results, standing.spec)
     metric = names[0] if names else ""
     by_metric = {
-        version: Line(version, _metric_points(None, results, metric)) for version, results in _by_version(scored, order)
+        version: Line(version, _metric_points(None, scored, results, metric))
+        for version, results in _by_version(scored, order)
     }
     by_drift = dict(_by_version(drift, order))
     extent = value_range(list(by_metric.values()), Axis()) or (None, None)
@@ -419,7 +426,6 @@ def _segments(site: Site, standing: Standing) -> list[SegmentRow]:
                 name,
                 counts.get(name),
                 sorted((item for item in drift if flagged(item)), key=lambda item: -(item.value or 0.0)),
-                len(drift),
                 [finding for finding in findings if finding.test != DRIFT and finding.status is not Status.NO_DATA],
             )
         )
