@@ -192,9 +192,12 @@ def test_of_two_collectors_one_schedules_and_the_other_takes_over(make: Make, mo
     second.context.scheduler.start()
     ran_by_second: list[object] = []
     run = second.context.engine.run
-    monkeypatch.setattr(
-        second.context.engine, "run", lambda *given, **named: ran_by_second.append(1) or run(*given, **named)
-    )
+
+    def watched(*given: object, **named: object) -> list[CheckResult]:
+        ran_by_second.append(given)
+        return run(*given, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(second.context.engine, "run", watched)
     wait_until(lambda: (one := entry(second, "delay", CheckKind.HEALTH)) and one.last_success, "the second to follow")
     assert not second.context.scheduler.holds_lease
     assert not ran_by_second

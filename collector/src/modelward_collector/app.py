@@ -20,7 +20,7 @@ from modelward_collector.api.guard import LOOPBACK_NAMES, Guard
 from modelward_collector.api.problems import handle_problems
 from modelward_collector.clock import Clock, ReplayClock, WallClock
 from modelward_collector.config import ClockKind, CollectorConfig, SqliteSettings
-from modelward_collector.console import console_router
+from modelward_collector.console import console_router, not_found
 from modelward_collector.context import Context
 from modelward_collector.engine import Engine
 from modelward_collector.maintenance import Maintenance, MaintenanceSettings
@@ -109,12 +109,11 @@ def create_app(collector: Collector) -> FastAPI:
         # Their pages load scripts from the internet; the description alone is enough for any client.
         docs_url=None,
         redoc_url=None,
-        root_path=config.listen.base_path,
         lifespan=lifespan,
     )
     app.state.context = context
     app.state.metrics = collector.metrics
-    handle_problems(app)
+    handle_problems(app, lambda request: not_found(context, request.url.path))
     app.include_router(watch.router)
     app.include_router(_v1())
     if isinstance(config.store, SqliteSettings):
@@ -125,7 +124,11 @@ def create_app(collector: Collector) -> FastAPI:
     names = [*LOOPBACK_NAMES, listen.host, *listen.names] if listen.loopback or listen.names else []
     key = config.api.api_key_file
     app.add_middleware(
-        Guard, host_names=names, api_key=None if key is None else read_secret(key), tls=listen.tls is not None
+        Guard,
+        base_path=listen.base_path,
+        host_names=names,
+        api_key=None if key is None else read_secret(key),
+        tls=listen.tls is not None,
     )
     return app
 

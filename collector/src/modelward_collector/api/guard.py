@@ -39,13 +39,23 @@ LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 class Guard:
     """ASGI middleware around the whole application.
 
-    `host_names` are the names a request's Host may have; empty allows any. A request that changes something must come
-    from the collector's own pages, or bring the API key; without a key configured, one that no browser sent is let
-    through too. `_bulk` has an authorisation of its own.
+    `base_path` is a reverse proxy's prefix, which it may pass on or strip. `host_names` are the names a request's Host
+    may have; empty allows any. A request that changes something must come from the collector's own pages, or bring the
+    API key; without a key configured, one that no browser sent is let through too. `_bulk` has an authorisation of its
+    own.
     """
 
-    def __init__(self, app: ASGIApp, *, host_names: Sequence[str] = (), api_key: str | None = None, tls: bool = False):
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        base_path: str = "",
+        host_names: Sequence[str] = (),
+        api_key: str | None = None,
+        tls: bool = False,
+    ) -> None:
         self._app = app
+        self._base_path = base_path
         self._host_names = frozenset(name.lower() for name in host_names)
         self._api_key = api_key
         self._headers = {**SECURITY_HEADERS, **({"Strict-Transport-Security": HSTS} if tls else {})}
@@ -55,6 +65,8 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if self._base_path:
+            scope = {**scope, "root_path": self._base_path}
         begun = time.perf_counter()
         status = 500
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
@@ -78,8 +78,8 @@ def problem(
     )
 
 
-def handle_problems(app: FastAPI) -> None:
-    """Answer every error of the application as a problem."""
+def handle_problems(app: FastAPI, page_not_found: Callable[[Request], Response]) -> None:
+    """Answer every error of the application as a problem; to a browser, a page that is not there is a page."""
 
     @app.exception_handler(NotFoundError)
     def not_found(request: Request, error: NotFoundError) -> JSONResponse:
@@ -103,9 +103,11 @@ def handle_problems(app: FastAPI) -> None:
         return problem(request, 422, str(error), invalid=[error.parameter])
 
     @app.exception_handler(HTTPException)
-    def http(request: Request, error: HTTPException) -> JSONResponse:
+    def http(request: Request, error: HTTPException) -> Response:
         detail = str(error.detail)
         if error.status_code == 404 and detail == "Not Found":
+            if "text/html" in request.headers.get("accept", "") and "/api/" not in request.url.path:
+                return page_not_found(request)
             detail = f"There is nothing at {request.url.path}; the paths are listed at /api/v1/openapi.json."
         return problem(request, error.status_code, detail, headers=error.headers)
 
