@@ -345,6 +345,6 @@ def test_a_large_window_is_quick() -> None:
     predicted, actual = loans(200_000)
     where = [{"region": str(i % 40)} for i in range(200_000)]
     rows = labelled(predicted, actual, segment=where)
-    started = time.perf_counter()
+    started = time.process_time()
     check(rows, thresholds={"roc_auc": {"min": 0.5}})
-    assert time.perf_counter() - started < 15
+    assert time.process_time() - started < 15

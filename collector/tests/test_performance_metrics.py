@@ -189,7 +189,7 @@ def test_a_large_window_is_quick() -> None:
     import time
 
     actual, p = _probabilities(200_000, 2)
-    started = time.perf_counter()
+    started = time.process_time()
     performance.probability_metrics(actual, p, 1)
     performance.label_metrics(performance.confusion_matrix(actual, p.argmax(axis=1), 2), 1)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5

@@ -334,6 +334,26 @@ def test_a_reference_kept_in_days_says_nothing_of_an_hour() -> None:
     assert volume(3000, ReferenceProfile("r", _rows(1), days), whole_day).status is Status.WARNING
 
 
+def test_the_references_volumes_are_finer_than_its_windows() -> None:
+    hourly = daily(lambda hour: 1000 if 8 <= hour < 18 else 10)
+    volumes = tuple((span, profile.rows // 2) for span, profile in hourly.windows for _ in ("web-1", "web-2"))
+    days = ((Span(START - timedelta(days=14), START), hourly.total),)
+    reference = ReferenceProfile("r", hourly.total, days, volumes=volumes)
+    low = volume(100, reference)
+    assert (low.status, low.detail["reference_rows_per_hour"]) == (Status.WARNING, 1000)
+    assert volume(950, reference).status is Status.OK
+
+
+def test_old_days_of_a_reference_are_passed_over_for_its_recent_hours() -> None:
+    recent = daily(lambda hour: 100 if hour == 12 else 0, days=5)
+    old = START.replace(hour=0) - timedelta(days=40)
+    days = tuple((Span(old + timedelta(days=d), old + timedelta(days=d + 1)), 24_000) for d in range(35))
+    volumes = (*days, *((span, profile.rows) for span, profile in recent.windows))
+    finding = volume(100, ReferenceProfile("r", recent.total, volumes=volumes))
+    assert finding.status is Status.OK
+    assert finding.detail == {"reference_rows_per_hour": 100, "compared_stretches": 5}
+
+
 def test_a_reference_of_a_few_hours_gives_its_mean_rate() -> None:
     minutes = tuple(
         (Span(START - timedelta(minutes=m), START - timedelta(minutes=m - 1)), _rows(10)) for m in range(1, 181)

@@ -51,12 +51,15 @@ class ReferenceProfile:
     """What normal is: `total` merged, and the reference's own windows in time order, as fine as they were kept.
 
     `source` says where it is from, for people. `segments` is the total apart by segment, empty when not known.
+    `volumes` are its rows by stretch of time, finer than `windows` where it costs nothing to know; stretches may
+    overlap (hosts, segments) and add up. Empty: as the windows have it.
     """
 
     source: str
     total: Profile
     windows: tuple[tuple[Span, Profile], ...] = ()
     segments: Mapping[Segment, Profile] = field(default_factory=dict)
+    volumes: tuple[tuple[Span, int], ...] = ()
 
     def where(self, wanted: Mapping[str, str]) -> Profile:
         """The reference's traffic in the segments that have every pair; empty when the reference has none."""

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 import numpy as np
 from scipy import stats
 
-from modelward_agent.profile import Profile
 from modelward_collector.checks.quality.expectation import SIGNIFICANCE, percent
 from modelward_collector.checks.quality.judged import Judged, count_of
 from modelward_collector.checks.result import Finding, Status
@@ -62,10 +61,11 @@ def volume(spec: ModelSpec, version: str, window: Window, reference: ReferencePr
         said = f"{count_of(rows, 'row')} in {length}, fewer than volume_min {fewest:,}"
         return [Finding("traffic", "volume", Status.WARNING, said, value=rate, threshold=fewest / hours)]
     said = f"{rate:,.0f} rows an hour"
-    if ratio is None or reference is None or not reference.windows:
+    volumes = _volumes(reference)
+    if ratio is None or not volumes:
         status = Status.OK if rows else Status.NO_DATA
         return [Finding("traffic", "volume", status, said, value=rate)]
-    stretches = reference_rows(reference.windows, window.span)
+    stretches = reference_rows(volumes, window.span)
     if stretches is None:
         said += f"; not compared: the reference is kept in longer windows than {length}"
         return [Finding("traffic", "volume", Status.NO_DATA, said, value=rate)]
@@ -84,29 +84,39 @@ def volume(spec: ModelSpec, version: str, window: Window, reference: ReferencePr
     return [Finding("traffic", "volume", status, said, value=rate, threshold=threshold, detail=detail)]
 
 
-def reference_rows(windows: Sequence[tuple[Span, Profile]], span: Span) -> list[float] | None:
+def _volumes(reference: ReferenceProfile | None) -> Sequence[tuple[Span, int]]:
+    if reference is None:
+        return ()
+    return reference.volumes or [(span, profile.rows) for span, profile in reference.windows]
+
+
+def reference_rows(volumes: Sequence[tuple[Span, int]], span: Span) -> list[float] | None:
     """Rows of the reference in every stretch as long as the span at the same time of day, at most 60, newest first.
 
-    A window that a stretch cuts counts by the share that it cuts. One value, scaled to the span's length, where the
-    reference is too short for the time of day; None where its windows are longer than the span.
+    A stretch cuts what lies across its ends by time. Stretches where the reference is only known more coarsely than the
+    span are left out; None when that is all. One value, scaled to the span's length, where the reference is too short
+    for the time of day.
     """
-    starts = np.array([each.start.timestamp() for each, _ in windows])
-    ends = np.array([each.end.timestamp() for each, _ in windows])
-    rows = np.array([profile.rows for _, profile in windows], dtype=np.float64)
+    starts = np.array([each.start.timestamp() for each, _ in volumes])
+    lengths = np.array([each.length.total_seconds() for each, _ in volumes])
+    rows = np.array([count for _, count in volumes], dtype=np.float64)
+    ends = starts + lengths
     start, end = span.start.timestamp(), span.end.timestamp()
-    if float(np.median(ends - starts)) > end - start:
-        return None
+    too_long = lengths > end - start
     day = DAY.total_seconds()
     step = day * max(1, math.ceil((end - start) / day))
     first = math.ceil((end - ends.max()) / step)
     last = math.floor((start - starts.min()) / step)
-    shifts = [k for k in range(first, min(last, first + MAX_COMPARED_STRETCHES - 1) + 1) if k]
     found = []
-    for k in shifts:
-        overlap = np.minimum(ends, end - k * step) - np.maximum(starts, start - k * step)
-        found.append(float((rows * np.clip(overlap, 0, None) / (ends - starts)).sum()))
+    comparable = [k for k in range(first, last + 1) if k]
+    for k in comparable[:MAX_COMPARED_STRETCHES]:
+        overlap = np.clip(np.minimum(ends, end - k * step) - np.maximum(starts, start - k * step), 0, None)
+        if not (too_long & (overlap > 0)).any():
+            found.append(float((rows * overlap / lengths).sum()))
     if found:
         return found
+    if comparable or too_long.any():
+        return None
     return [float(rows.sum() * (end - start) / (ends.max() - starts.min()))]
 
 
