@@ -32,7 +32,10 @@ _PENDING_VALUES = 1 << 20
 """Numbers that wait in all; 8 MiB."""
 
 _DENSE_LAYOUTS = 4
-"""Batches with more different sets of feature names are folded value by value."""
+"""Batches of rows with more different sets of feature names are not taken apart by them."""
+
+_FILLED = 2.0
+"""Rows that differ are filled up with nulls when that makes at most so many times as many values."""
 
 _NO_SEGMENT: Segment = ()
 _NUMBERS = frozenset({float, int})
@@ -218,43 +221,60 @@ class _Window:
                 names = here
                 layout = layouts.setdefault(tuple(names), [])
                 if len(layouts) > _DENSE_LAYOUTS and len(layouts) * 16 > len(rows):
-                    self._fold_sparse(rows, tally)
+                    self._fold_different(rows, tally)
                     return
             layout.append(row)
         for layout_names, layout in layouts.items():
-            self._fold_dense(layout_names, layout, tally)
+            if layout_names:
+                self._fold_dense(layout_names, list(chain.from_iterable(map(dict.values, layout))), tally)
+            else:
+                self._finish_rows(len(layout), set(), np.zeros(len(layout), dtype=_UINT64), tally)
 
-    def _fold_dense(self, names: tuple[str, ...], rows: list[dict[str, Any]], tally: Tally) -> None:
-        """Rows that all have these features in this order."""
-        n, width = len(rows), len(names)
-        flat = list(chain.from_iterable(map(dict.values, rows)))
+    def _fold_dense(self, names: tuple[str, ...], flat: list[Any], tally: Tally) -> None:
+        """Rows that all have these features in this order, null where they have none; their values row after row."""
+        width = len(names)
+        n = len(flat) // width
         kept = self._admit(names)
-        tally.features_beyond_limit += n * (width - len(kept))
-        if width and len(kept) == width and _all_numbers(flat):
+        if len(kept) == width and _all_numbers(flat):
             matrix = np.ascontiguousarray(_array(flat).reshape(n, width).T)
-            hashes = self.features.fold_numbers(names, matrix)
-        else:
-            hashes = np.zeros(n, dtype=_UINT64)
-            numeric: list[str] = []
-            columns: list[Numbers] = []
-            for index, name in enumerate(names):
-                if name not in kept:
-                    continue
-                values = flat[index::width]
-                if _all_numbers(values):
-                    numeric.append(name)
-                    columns.append(_array(values))
-                else:
-                    column_hashes, missing = self.features.fold(name, values)
-                    hashes += column_hashes
-                    if missing:
-                        tally.missing[self.model, name] += missing
-            if numeric:
-                hashes += self.features.fold_numbers(tuple(numeric), np.array(columns))
+            self._finish_rows(n, kept, self.features.fold_numbers(names, matrix), tally)
+            return
+        hashes = np.zeros(n, dtype=_UINT64)
+        numeric: list[str] = []
+        columns: list[Numbers] = []
+        for index, name in enumerate(names):
+            values = flat[index::width]
+            if name not in kept:
+                tally.features_beyond_limit += n - values.count(None)
+            elif _all_numbers(values):
+                numeric.append(name)
+                columns.append(_array(values))
+            elif _NUMBERS_AND_NULL.issuperset(map(type, values)):
+                numeric.append(name)
+                columns.append(np.array(values, dtype=np.float64))
+            else:
+                column_hashes, missing = self.features.fold(name, values)
+                hashes += column_hashes
+                if missing:
+                    tally.missing[self.model, name] += missing
+        if numeric:
+            number_hashes, all_missing = self.features.fold_numbers_and_null(tuple(numeric), np.array(columns))
+            hashes += number_hashes
+            for name, missing in zip(numeric, all_missing, strict=True):
+                if missing:
+                    tally.missing[self.model, name] += missing
         self._finish_rows(n, kept, hashes, tally)
 
+    def _fold_different(self, rows: list[dict[str, Any]], tally: Tally) -> None:
+        """Rows whose features differ."""
+        names = tuple(dict.fromkeys(chain.from_iterable(rows)))
+        if len(names) * len(rows) <= _FILLED * sum(map(len, rows)):
+            self._fold_dense(names, [row.get(name) for row in rows for name in names], tally)
+        else:
+            self._fold_sparse(rows, tally)
+
     def _fold_sparse(self, rows: list[dict[str, Any]], tally: Tally) -> None:
-        """Rows whose features differ: each value is put into its column by hand."""
+        """Rows that have few features in common: each value is put into its column by hand."""
         n = len(rows)
         columns: defaultdict[str, tuple[list[int], list[Any]]] = defaultdict(lambda: ([], []))
         for index, row in enumerate(rows):
@@ -304,13 +324,14 @@ class _Window:
 class _Columns:
     """Feature profiles by name, and the numbers that wait for their sketches."""
 
-    __slots__ = ("_blocks", "_projected", "pending", "pending_rows", "profiles")
+    __slots__ = ("_blocks", "_projected", "_with_null", "pending", "pending_rows", "profiles")
 
     def __init__(self, profiles: dict[str, FeatureProfile]) -> None:
         self.profiles = profiles
         self.pending = 0
         self.pending_rows = 0
         self._blocks: defaultdict[tuple[str, ...], list[Numbers]] = defaultdict(list)
+        self._with_null: defaultdict[tuple[str, ...], list[Numbers]] = defaultdict(list)
         self._projected: defaultdict[str, list[Numbers]] = defaultdict(list)
 
     def fold_numbers(self, names: tuple[str, ...], matrix: Numbers) -> Hashes:
@@ -321,6 +342,20 @@ class _Columns:
         hashes: Hashes = (hash_numbers(matrix) * name_weights(names)).sum(axis=0, dtype=_UINT64)
         return hashes
 
+    def fold_numbers_and_null(self, names: tuple[str, ...], matrix: Numbers) -> tuple[Hashes, list[int]]:
+        """The same with NaN for null; answers also how many were null of each feature."""
+        null = np.isnan(matrix)
+        missing: list[int] = np.count_nonzero(null, axis=1).tolist()
+        for name, count in zip(names, missing, strict=True):
+            self._profile(name).missing += count
+        self._with_null[names].append(matrix)
+        self.pending += matrix.size
+        self.pending_rows += matrix.shape[1]
+        hashes = hash_numbers(matrix) * name_weights(names)
+        hashes[null] = 0
+        summed: Hashes = hashes.sum(axis=0, dtype=_UINT64)
+        return summed, missing
+
     def fold(self, name: str, values: Sequence[Any]) -> tuple[Hashes, int]:
         """Values as JSON gave them; answers the rows' hashes, shape (rows,), and how many were null."""
         profile = self._profile(name)
@@ -330,7 +365,8 @@ class _Columns:
             self._wait((name,), numbers[np.newaxis])
             return hash_numbers(numbers) * name_weights((name,))[0], 0
         if types <= _NUMBERS_AND_NULL:
-            return self._fold_numbers_and_null(name, profile, np.array(values, dtype=np.float64))
+            hashes, [missing] = self.fold_numbers_and_null((name,), np.array([values], dtype=np.float64))
+            return hashes, missing
         if types == {str}:
             return self._fold_strings(name, profile, values) * name_weights((name,))[0], 0
         hashes = np.zeros(len(values), dtype=_UINT64)
@@ -380,11 +416,15 @@ class _Columns:
             matrix = blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1)
             for name, numbers in zip(names, matrix, strict=True):
                 self.profiles[name].update_numbers(numbers)
+        for names, blocks in self._with_null.items():
+            for name, numbers in zip(names, np.concatenate(blocks, axis=1), strict=True):
+                self.profiles[name].update_numbers(numbers[~np.isnan(numbers)])
         for name, blocks in self._projected.items():
             vector = self.profiles[name].vector
             assert vector is not None
             vector.update_projected(np.concatenate(blocks, axis=1))
         self._blocks.clear()
+        self._with_null.clear()
         self._projected.clear()
         self.pending = self.pending_rows = 0
 
@@ -392,16 +432,6 @@ class _Columns:
         self._blocks[names].append(matrix)
         self.pending += matrix.size
         self.pending_rows += matrix.shape[1]
-
-    def _fold_numbers_and_null(self, name: str, profile: FeatureProfile, numbers: Numbers) -> tuple[Hashes, int]:
-        null = np.isnan(numbers)
-        missing = int(np.count_nonzero(null))
-        profile.missing += missing
-        if missing < len(numbers):
-            self._wait((name,), (numbers[~null] if missing else numbers)[np.newaxis])
-        hashes = hash_numbers(numbers)
-        hashes[null] = 0
-        return hashes * name_weights((name,))[0], missing
 
     def _fold_strings(self, name: str, profile: FeatureProfile, strings: Sequence[str]) -> Hashes:
         counts = Counter(strings)
