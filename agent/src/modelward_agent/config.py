@@ -80,7 +80,12 @@ class Log(_Strict):
     fields: dict[str, str] = Field(default_factory=dict, description="added to every entry")
 
     @model_validator(mode="after")
-    def _compiles(self) -> Log:
+    def _can_be_read(self) -> Log:
+        for name in ("@timestamp", "kind", "host"):
+            if name in self.fields:
+                raise ValueError(f'fields: "{name}" is the agent\'s to set; choose another name')
+        if self.format is LogFormat.JOURNAL and (self.multiline or self.model or self.fields):
+            raise ValueError("multiline, model and fields are not for format journal, whose lines say it; remove them")
         if self.multiline is not None:
             try:
                 re.compile(self.multiline)

@@ -26,7 +26,8 @@ from modelward_agent.journal.checkpoint import ASIDE, FileKeys, Offsets, Shipped
 from modelward_agent.journal.follow import READ_BYTES, Block, Followed, FollowedFile, Follower
 from modelward_agent.journal.parse import Malformed, Record
 from modelward_agent.journal.quarantine import Quarantine
-from modelward_agent.journal.source import JournalSource, Source
+from modelward_agent.journal.source import Entries, JournalSource, Source
+from modelward_agent.journal.textlog import LogSource
 from modelward_agent.metrics import AgentMetrics, MetricsServer, Snapshot
 from modelward_agent.profile.fold import Folder, Tally
 from modelward_agent.profile.profile import Profile, ProfileKey
@@ -110,7 +111,10 @@ def source_of(log: Log) -> Source:
     """How the files of one entry of `logs` are read."""
     if log.format is LogFormat.JOURNAL:
         return JournalSource()
-    raise NotImplementedError
+    fields = dict(log.fields)
+    if log.model is not None:
+        fields |= {"model": log.model, "version": log.version}
+    return LogSource(json=log.format is LogFormat.JSON, first_line=log.multiline, fields=fields)
 
 
 class Agent:
@@ -250,7 +254,7 @@ class Agent:
 
     def _folded_too_much(self) -> bool:
         windows = self._folder.open_windows
-        return windows > MOST_WINDOWS or (windows > 4 * MANY_WINDOWS and len(self._starts) > MANY_STARTS)
+        return windows > MOST_WINDOWS or (windows >= MANY_WINDOWS and len(self._starts) >= MANY_WINDOWS)
 
     def _may_fold(self) -> bool:
         # While commits fail, profiles wait in memory; the journal holds the rest.
@@ -320,6 +324,7 @@ class Agent:
             if final or len(block.data) <= READ_BYTES // 2:
                 return False
             entries = file.source.entries(block.data, final=True)
+        entries = self._bounded(entries)
         start, end = block.start, block.start + entries.consumed
         good = [record for record in entries.records if type(record) is Record]
         if len(good) < len(entries.records):
@@ -328,8 +333,6 @@ class Agent:
                 if isinstance(record, Malformed):
                     self._keep(file, start + offset, record, block.data[offset:until].rstrip(b"\n"))
         self.metrics.add(self._fold_records(file, good))
-        seconds = self._folder.window_seconds
-        self._starts.update({int(record.at) // seconds for record in good})
         self._events += len(good)
         file.cursor.advance(end)
         offsets = [start + offset for offset in entries.offsets]
@@ -337,6 +340,19 @@ class Agent:
             file, start, end, lambda: self._documents.items(file.key, zip(offsets, entries.records, strict=True))
         )
         return True
+
+    def _bounded(self, entries: Entries) -> Entries:
+        """The entries, or as many of the first as open no more windows than may be open at once."""
+        seconds = self._folder.window_seconds
+        starts = [int(record.at) // seconds if type(record) is Record else 0 for record in entries.records]
+        if len(self._starts.union(starts)) <= MANY_WINDOWS:
+            self._starts.update(starts)
+            return entries
+        for index, start in enumerate(starts):
+            if start not in self._starts and len(self._starts) >= MANY_WINDOWS and index:
+                return Entries(entries.offsets[:index], entries.records[:index], entries.offsets[index])
+            self._starts.add(start)
+        return entries
 
     def _fold_records(self, file: FollowedFile, records: list[Record]) -> Tally:
         try:
@@ -527,8 +543,10 @@ class Agent:
     @property
     def last_error(self) -> str:
         """What is wrong at the moment, empty when nothing is."""
-        delivery = self._shipper.delivery.progress.last_error if self._shipper is not None else ""
-        return "; ".join([*self._errors.values(), *([delivery] if delivery else [])])
+        errors = list(self._errors.values())
+        if self._shipper is not None:
+            errors += [self._shipper.state_error, self._shipper.delivery.progress.last_error]
+        return "; ".join(error for error in errors if error)
 
     def _snapshot(self) -> Snapshot:
         progress = self._shipper.delivery.progress if self._shipper is not None else None

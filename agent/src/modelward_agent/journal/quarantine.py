@@ -16,6 +16,7 @@ HEAD_BYTES = 4096
 """How much of a line is kept."""
 
 _FILES = 8
+_LONGEST_CHARACTER = 4
 
 _log = logging.getLogger(__name__)
 
@@ -46,13 +47,12 @@ class Quarantine:
         }
         head = line[:HEAD_BYTES]
         try:
-            # The cut may go through a character.
-            entry["head"] = head.decode("utf-8", "strict" if len(line) <= HEAD_BYTES else "ignore")
-            if len(line) > HEAD_BYTES and len(str(entry["head"]).encode()) < HEAD_BYTES - 3:
-                raise ValueError("the cut is not all that is wrong")
-        except ValueError:
-            entry.pop("head", None)
-            entry["head_base64"] = base64.b64encode(head).decode("ascii")
+            entry["head"] = head.decode()
+        except UnicodeDecodeError as error:
+            if len(line) > HEAD_BYTES and error.start > HEAD_BYTES - _LONGEST_CHARACTER:
+                entry["head"] = head[: error.start].decode()
+            else:
+                entry["head_base64"] = base64.b64encode(head).decode("ascii")
         self._append(orjson.dumps(entry) + b"\n")
 
     def _append(self, line: bytes) -> None:
@@ -62,7 +62,7 @@ class Quarantine:
                 path = files[-1] if files else self._folder / f"{1:012d}.jsonl"
                 if files and path.stat().st_size + len(line) > self._file_bytes:
                     path = self._folder / f"{int(path.stem) + 1:012d}.jsonl"
-                    for old in files[: len(files) + 1 - _FILES]:
+                    for old in files[: max(0, len(files) + 1 - _FILES)]:
                         old.unlink()
                 with path.open("ab") as file:
                     file.write(line)

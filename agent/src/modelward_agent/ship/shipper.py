@@ -74,6 +74,8 @@ class Shipper(threading.Thread):
         self._maybe_sent = {file.key: _last_line_end(file) for file in files()}
         self._maybe_sent_commit = max(spool.waiting(), default=0)
         self._batch: list[Piece] = []
+        self._delivered: set[int] = set()
+        self.state_error = ""
         self._settled = False
         self._dirty = False
         self._save_at = self._beat_at = 0.0
@@ -123,19 +125,32 @@ class Shipper(threading.Thread):
 
     # -- profiles -----------------------------------------------------------------------------------------------
     def _ship_profiles(self) -> bool:
-        waiting = self._spool.waiting()
-        for sequence in waiting:
-            batch: list[Item] = []
-            size = 0
-            for profile_id, body in self._spool.read(sequence):
-                batch.append(Item(PROFILES, profile_id, body))
-                size += len(body)
-                if size >= self.batch_bytes:
-                    self.delivery.deliver(batch)
-                    batch, size = [], 0
-            self.delivery.deliver(batch)
-            self._spool.acknowledged(sequence)
-        return bool(waiting)
+        worked = False
+        for sequence in self._spool.waiting():
+            if sequence not in self._delivered:
+                self._deliver_commit(sequence)
+                self._delivered.add(sequence)
+                worked = True
+            try:
+                self._spool.acknowledged(sequence)
+                self._delivered.discard(sequence)
+            except OSError as error:
+                # Events must not wait for that, and the profiles need not be sent again.
+                self.state_error = f"{error.filename}: {error.strerror}; what is delivered cannot be noted; make room"
+                return worked
+        self.state_error = ""
+        return worked
+
+    def _deliver_commit(self, sequence: int) -> None:
+        batch: list[Item] = []
+        size = 0
+        for profile_id, body in self._spool.read(sequence):
+            batch.append(Item(PROFILES, profile_id, body))
+            size += len(body)
+            if size >= self.batch_bytes:
+                self.delivery.deliver(batch)
+                batch, size = [], 0
+        self.delivery.deliver(batch)
 
     # -- events -------------------------------------------------------------------------------------------------
     def _gather(self) -> None:
@@ -200,7 +215,7 @@ class Shipper(threading.Thread):
             self._dirty = False
         except OSError as error:
             # The offsets on disk are only behind: what follows them is sent again, and is known by its id.
-            self.delivery.progress.last_error = f"shipped.json cannot be written ({error.strerror}); make room"
+            self.state_error = f"{error.filename}: {error.strerror}; what is shipped cannot be noted; make room"
 
     def _beat(self) -> None:
         if time.monotonic() < self._beat_at or self._draining:
