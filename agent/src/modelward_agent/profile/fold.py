@@ -267,7 +267,8 @@ class _Window:
 
     def _fold_different(self, rows: list[dict[str, Any]], tally: Tally) -> None:
         """Rows whose features differ."""
-        names = tuple(dict.fromkeys(chain.from_iterable(rows)))
+        # Sorted, so that the next batch's numbers wait in blocks of the same names.
+        names = tuple(sorted(set(chain.from_iterable(rows))))
         if len(names) * len(rows) <= _FILLED * sum(map(len, rows)):
             self._fold_dense(names, [row.get(name) for row in rows for name in names], tally)
         else:
