@@ -42,6 +42,7 @@ class Collector:
 
     context: Context
     metrics: Metrics
+    maintenance: Maintenance
     workers: WorkerPool | None
 
     def start(self) -> None:
@@ -73,19 +74,20 @@ def build(config: CollectorConfig, store: Store | None = None) -> Collector:
         delay=config.agents.delay,
         runner=workers,
     )
+    maintenance = Maintenance(store, MaintenanceSettings.of(config))
     scheduler = Scheduler(
         store,
         registry,
         engine,
         clock,
         metrics,
-        upkeep=[Upkeep("maintenance", MAINTENANCE_EVERY, Maintenance(store, MaintenanceSettings.of(config)).run)],
+        upkeep=[Upkeep("maintenance", MAINTENANCE_EVERY, maintenance.run)],
         # Each thread waits for one process; a second keeps that process busy while the first stores results.
         threads=max(config.executor.threads, 2 * config.executor.workers),
         agent_window=config.agents.window,
         first_run_after=config.agents.window + config.agents.delay,
     )
-    return Collector(Context(config, store, registry, engine, scheduler, clock), metrics, workers)
+    return Collector(Context(config, store, registry, engine, scheduler, clock), metrics, maintenance, workers)
 
 
 def create_app(collector: Collector) -> FastAPI:
