@@ -15,6 +15,10 @@ from modelward_collector.stats.view import NumericView
 CARRIED_BY_FEW = 1 / 16
 """A variance with a larger relative sampling variance is carried by fewer than 16 rows: its log is not near normal."""
 
+HEAVY_KURTOSIS = 5.0
+HEAVY_CARRIED_BY_FEW = 1 / 64
+"""Of heavy tails a sample shows too small a kurtosis, so that they need more rows before it can be trusted."""
+
 SECOND_ORDER_ROWS = 16.0
 """The sample variance of a two-point distribution at 1/2 has no first-order error; this covers the second order's."""
 
@@ -62,7 +66,8 @@ def variance_test(
     kurtosis = max(reference.kurtosis, current.kurtosis)
     inverse = 1 / reference.n + 1 / current.n
     first_order = (kurtosis - 1) * inverse
-    if not (math.isfinite(log_ratio) and first_order <= CARRIED_BY_FEW):
+    few = CARRIED_BY_FEW if kurtosis <= HEAVY_KURTOSIS else HEAVY_CARRIED_BY_FEW
+    if not (math.isfinite(log_ratio) and first_order <= few):
         return Outcome("variance", ratio if math.isfinite(log_ratio) else 1.0, NOT_APPLICABLE, 0.0, floor)
     sampling = first_order + SECOND_ORDER_ROWS * (1 / reference.n**2 + 1 / current.n**2)
     p = two_sided(log_ratio / math.sqrt(sampling + process_sd**2))
