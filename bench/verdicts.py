@@ -1,9 +1,9 @@
 """False alarms and power of the drift verdict, beside plain KS at p < 0.05, peers' defaults and the best possible test.
 
 Everything goes through `check_drift` on merged sketches; the reference is 100,000 rows kept in windows. False alarms:
-the share of unchanged windows in which any of 30 features is flagged. Power: one of 30 features is changed; found is when
-that feature is flagged. The likelihood-ratio test knows the family and the kind of change, sees the raw rows, and has
-the same false alarm rate (1% over 30 features).
+the share of unchanged windows in which any of 30 features is flagged. Power: one of 30 features is changed; found is
+when that feature is flagged. The likelihood-ratio test knows the family and the kind of change, sees the raw rows, and
+has the same false alarm rate (1% over 30 features).
 """
 
 from __future__ import annotations

@@ -114,10 +114,10 @@ def test_the_mean_test_counts_in_the_reference_own_sampling_error(draw):
 
 
 def test_the_standard_error_of_the_variance_is_that_of_the_kurtosis(draw):
-    exponential = draw.exponential(1, (4_000, 500)).var(axis=1, ddof=1)
+    exponential = draw.exponential(1, (2_000, 1_000)).var(axis=1, ddof=1)
     measured = np.log(exponential).std()
     a = draw.exponential(1, 200_000)
-    outcome = variance_test(view(a), view(draw.exponential(1.25, 500)))
+    outcome = variance_test(view(a), view(draw.exponential(1.25, 1_000)))
     assert outcome.p is not None
     implied = abs(math.log(outcome.value)) / stats.norm.isf(outcome.p / 2)
     assert implied == pytest.approx(measured, rel=0.35)
