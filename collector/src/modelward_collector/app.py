@@ -25,6 +25,8 @@ from modelward_collector.context import Context
 from modelward_collector.engine import Engine
 from modelward_collector.maintenance import Maintenance, MaintenanceSettings
 from modelward_collector.metrics import Metrics
+from modelward_collector.probes import ProbeRunner
+from modelward_collector.probing import Probing
 from modelward_collector.registry import Registry
 from modelward_collector.schedule import Scheduler, Upkeep
 from modelward_collector.store.protocol import Store
@@ -34,6 +36,10 @@ from modelward_collector.workers import WorkerPool
 COMPRESSED_FROM_BYTES = 1024
 MAINTENANCE_EVERY = timedelta(minutes=2)
 """A reader of a long span merges what is not rolled up yet, so this is soon after each hour's end."""
+
+
+PROBES_EVERY = timedelta(seconds=5)
+"""How often it is asked which probes are due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +81,18 @@ def build(config: CollectorConfig, store: Store | None = None) -> Collector:
         runner=workers,
     )
     maintenance = Maintenance(store, MaintenanceSettings.of(config))
+    chores = [Upkeep("maintenance", MAINTENANCE_EVERY, maintenance.run)]
+    if config.probes:
+        probing = Probing(ProbeRunner(config.probes), store)
+        metrics.observe(probing.runner)
+        chores.append(Upkeep("probes", PROBES_EVERY, lambda _: probing.run()))
     scheduler = Scheduler(
         store,
         registry,
         engine,
         clock,
         metrics,
-        upkeep=[Upkeep("maintenance", MAINTENANCE_EVERY, maintenance.run)],
+        upkeep=chores,
         # Each thread waits for one process; a second keeps that process busy while the first stores results.
         threads=max(config.executor.threads, 2 * config.executor.workers),
         agent_window=config.agents.window,

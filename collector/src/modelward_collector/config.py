@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from modelward_agent.settings import ReadableFile, SecretFile, SettingsPath, load_yaml_settings
 from modelward_collector.durations import Duration
+from modelward_collector.probes.spec import ProbeSpec
 from modelward_collector.store.protocol import Alias
 
 ENV_PREFIX = "MODELWARD_COLLECTOR"
@@ -206,6 +207,16 @@ class CollectorConfig(_Strict):
     metrics: MetricsSettings = MetricsSettings()
     agents: Agents = Agents()
     api: ApiSettings = ApiSettings()
+    probes: tuple[ProbeSpec, ...] = Field((), description="HTTP, TCP, DNS and TLS targets that are probed")
+
+    @field_validator("probes")
+    @classmethod
+    def _names_differ(cls, value: tuple[ProbeSpec, ...]) -> tuple[ProbeSpec, ...]:
+        names = [probe.name for probe in value]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f'the name "{name}" is given twice; give each probe its own')
+        return value
 
     @model_validator(mode="before")
     @classmethod

@@ -147,7 +147,7 @@ class Scheduler:
             timezone=UTC,
             executors={
                 "default": ThreadPoolExecutor(self._threads, {"thread_name_prefix": "check"}),
-                "upkeep": ThreadPoolExecutor(1, {"thread_name_prefix": "upkeep"}),
+                "upkeep": ThreadPoolExecutor(max(1, len(self._upkeep)), {"thread_name_prefix": "upkeep"}),
             },
             # However late a run is, one is wanted; however many were missed, one is enough.
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
