@@ -151,6 +151,10 @@ def test_a_check_without_success_for_two_intervals_and_a_grace_is_overdue(
     monkeypatch.setattr(collector.context.engine, "run", lambda *_, **__: 1 / 0)
     collector.context.scheduler.start()
     wait_until(lambda: (one := entry(collector, "delay", CheckKind.HEALTH)) and one.overdue, "it to be overdue")
+    series = collector.metrics.render().decode()
+    assert "modelward_checks_overdue 1.0" in series
+    assert "modelward_checks_failing 1.0" in series
+    assert "modelward_scheduler_leading 1.0" in series
     assert "ZeroDivisionError" in entry(collector, "delay", CheckKind.HEALTH).last_error  # type: ignore[union-attr]
 
 

@@ -16,6 +16,8 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from modelward_collector.checks.result import CheckKind, CheckResult, Status, worst
 from modelward_collector.clock import Clock
@@ -128,6 +130,8 @@ class Scheduler:
         self._known: dict[Key, list[CheckResult]] = {}
         self._jobs: Any = None
         self._ran_at = time.monotonic()
+        self._kept_up: dict[str, datetime] = {}
+        metrics.observe(_ScheduleSeries(self))
 
     # -- life ---------------------------------------------------------------------------------------------------
     @property
@@ -314,6 +318,8 @@ class Scheduler:
             return
         try:
             chore.run(self._clock.now())
+            with self._lock:
+                self._kept_up[chore.name] = datetime.now(UTC)
         except StoreUnavailableError as error:
             logger.warning("%s waits for the store: %s", chore.name, error)
         except Exception:  # the next turn tries again
@@ -398,6 +404,11 @@ class Scheduler:
         return following
 
     # -- the page -----------------------------------------------------------------------------------------------
+    def kept_up(self) -> dict[str, datetime]:
+        """When each chore last went well, on the wall clock."""
+        with self._lock:
+            return dict(self._kept_up)
+
     def entries(self) -> list[Entry]:
         """The schedule, by model and check."""
         now = self._clock.now()
@@ -435,6 +446,34 @@ class Scheduler:
         names = (f"{key[1]} {key[0]}", f"first {key[1]} {key[0]}")
         jobs = [job for name in names if (job := self._jobs.get_job(name) if self._jobs else None) is not None]
         return min((job.next_run_time for job in jobs if job.next_run_time is not None), default=None)
+
+
+class _ScheduleSeries(Collector):
+    """How the schedule itself does, for an alert on the one that should raise the others."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        leading = float(self._scheduler.holds_lease)
+        yield GaugeMetricFamily("modelward_scheduler_leading", "1 when this collector schedules.", value=leading)
+        upkeep = GaugeMetricFamily(
+            "modelward_upkeep_last_success_timestamp_seconds", "When a chore last went well.", labels=("chore",)
+        )
+        for name, moment in self._scheduler.kept_up().items():
+            upkeep.add_metric((name,), moment.timestamp())
+        yield upkeep
+        try:
+            entries = self._scheduler.entries()
+        except StoreUnavailableError:
+            return  # in a replay the store tells the time
+        overdue = sum(entry.overdue for entry in entries)
+        failing = sum(bool(entry.last_error) for entry in entries)
+        yield GaugeMetricFamily("modelward_checks_overdue", "Checks without success for too long.", value=overdue)
+        yield GaugeMetricFamily("modelward_checks_failing", "Checks whose last run failed.", value=failing)
 
 
 def schedule_of(spec: ModelSpec, check: CheckKind) -> Schedule:
