@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import orjson
 import urllib3
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, NewConnectionError
 
 from modelward_agent import __version__
 from modelward_agent.config import Elasticsearch
@@ -173,7 +173,8 @@ class BulkClient:
 def _kind(error: HTTPError) -> str:
     if isinstance(error, urllib3.exceptions.SSLError):
         return "tls"
-    if isinstance(error, urllib3.exceptions.TimeoutError):
+    # A refused connection is one of urllib3's time-outs too.
+    if isinstance(error, urllib3.exceptions.TimeoutError) and not isinstance(error, NewConnectionError):
         return "timeout"
     return "connection"
 

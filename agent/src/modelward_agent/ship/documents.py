@@ -18,6 +18,9 @@ PROFILES = "modelward-profiles"
 ALIASES = (EVENTS, LOGS, PROFILES)
 
 _NUMBERS = frozenset({int, float})
+_ECS_OBJECTS = frozenset(
+    {"agent", "error", "event", "host", "labels", "log", "process", "service", "trace", "url", "segment", "features"}
+)
 _SAMPLED = frozenset({Kind.PREDICTION, Kind.ACTUAL})
 
 
@@ -91,8 +94,8 @@ def _stage(document: dict[str, Any]) -> None:
 
 def _entry(document: dict[str, Any]) -> None:
     """ECS has objects under these names; a text there would have the whole entry refused."""
-    for name in ("error", "log", "agent", "host", "event"):
-        if name in document and type(document[name]) is not dict:
+    for name in document.keys() & _ECS_OBJECTS:
+        if type(document[name]) is not dict:
             document[f"{name}_text"] = document.pop(name)
 
 
