@@ -63,7 +63,7 @@ def check(document: Document) -> datetime:
 
 
 def moment(value: object, name: str = "@timestamp") -> datetime:
-    """An RFC 3339 text as an aware UTC moment, UTC when it names no zone; ShapeError with the field's name otherwise."""
+    """An RFC 3339 text as an aware UTC moment, UTC when it names no zone; else ShapeError with the field's name."""
     try:
         if not isinstance(value, str) or value[4:5] != "-":
             raise ValueError
