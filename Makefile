@@ -51,13 +51,14 @@ servers: $(VENV)/.test ## install the real servers that the tests use, as far as
 lint: $(VENV)/.test ## style of Python and shell
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	@if command -v shellcheck >/dev/null; then shellcheck .ci/run requirements/lock tools/*; \
+	$(BIN)/python tools/document_configuration.py --check
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/run requirements/lock tools/install-servers; \
 	elif [ -n "$$CI" ]; then echo 'modelward: shellcheck is not installed'; exit 1; \
 	else echo 'shellcheck is not installed; the shell scripts were not checked (apt-get install shellcheck)'; fi
 
 .PHONY: types
 types: $(VENV)/.test ## types, strictly
-	$(BIN)/mypy agent/src collector/src demo bench/*.py tests
+	$(BIN)/mypy agent/src collector/src demo bench/*.py tools tests
 
 build/peers: requirements/peers.txt | venv-check
 	@echo 'Installing the peers that the benches measure against into build/peers …'
@@ -68,6 +69,10 @@ build/peers: requirements/peers.txt | venv-check
 .PHONY: bench
 bench: $(VENV)/.test build/peers servers ## the numbers that must hold, each beside its peer; takes about half an hour
 	$(BIN)/python -m bench
+
+.PHONY: docs
+docs: $(VENV)/.test ## write docs/configuration.md from the settings' definitions
+	$(BIN)/python tools/document_configuration.py
 
 .PHONY: lock
 lock: ## make the lock files anew (needs uv)

@@ -90,7 +90,7 @@ def minute_profile(
     profile.rows = rows
     profile.distinct_rows.update(float(generator.random()))
     for number in range(numeric):
-        profile.features[f"n{number:02d}"] = _numeric(_drawn(generator, number, rows))
+        profile.features[f"n{number:02d}"] = _numeric(drawn(generator, number, rows))
     for number in range(categorical):
         profile.features[f"c{number:02d}"] = _categorical(generator, rows)
     profile.outputs["prediction"] = _numeric(generator.normal(size=rows))
@@ -98,7 +98,8 @@ def minute_profile(
     return profile
 
 
-def _drawn(generator: np.random.Generator, number: int, rows: int) -> NDArray[np.float64]:
+def drawn(generator: np.random.Generator, number: int, rows: int) -> NDArray[np.float64]:
+    """So many values of a numeric feature, shape (rows,)."""
     kind = number % 3
     if kind == 0:
         return generator.lognormal(0.0, 1.0, size=rows)

@@ -1,6 +1,6 @@
-"""What one `Recorder.predict` of 30 numeric features costs on the caller's thread.
+"""What one `Recorder.predict` of 30 numeric features costs on the caller's thread, and what peers' equivalents do.
 
-`python bench/recorder.py --self` prints Modelward's own figure.
+`--self` leaves the peers out.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 
+from bench.rows import Row, ask_peer, report
 from modelward_agent import Recorder
 
 FEATURES = 30
 ROUNDS = 5
 CALLS = 20_000
 HOLD_MICROSECONDS = 6.0
+HOLD_BELOW = {"whylogs track": 40, "OpenTelemetry logs": 5}
+"""How many times below each peer."""
 
 _BUILD = Path(__file__).resolve().parents[1] / "build"
 
@@ -49,17 +52,20 @@ def measure_recorder() -> float:
 
 
 def main(arguments: list[str]) -> int:
-    """Print the figure; 1 when it does not hold, 2 for unknown arguments."""
-    if arguments != ["--self"]:
-        print("usage: python bench/recorder.py --self", file=sys.stderr)
+    """Measure, beside the peers unless `--self`; 1 when a row does not hold, 2 for unknown arguments."""
+    if arguments not in ([], ["--self"]):
+        print("usage: python bench/recorder.py [--self]", file=sys.stderr)
         return 2
     microseconds = measure_recorder()
-    holds = microseconds <= HOLD_MICROSECONDS
-    print(
-        f"Recorder.predict, {FEATURES} numeric features: {microseconds:.2f} µs a call "
-        f"(hold: at most {HOLD_MICROSECONDS:g} µs): {'holds' if holds else 'DOES NOT HOLD'}"
-    )
-    return 0 if holds else 1
+    what = f"`Recorder.predict`, {FEATURES} numeric features, on the caller's thread"
+    rows = [Row(what, f"{microseconds:.2f} µs", f"at most {HOLD_MICROSECONDS:g} µs", microseconds <= HOLD_MICROSECONDS)]
+    if not arguments:
+        for peer, theirs in ask_peer("record.py").items():
+            ratio, hold = theirs / microseconds, HOLD_BELOW[peer]
+            rows.append(
+                Row(f"the same, {peer}", f"{theirs:.1f} µs, {ratio:.0f} times", f"at least {hold} times", ratio >= hold)
+            )
+    return report(rows)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,9 @@ BUILD = ROOT / "build" / "demo"
 HOME = BUILD / "home"
 MODEL = "arrival-delay"
 VERSION = "january"
+REPLAYED = ("--clock", "replay", "--agent-window", "1d")
+"""Time is the data's, and a day is the finest thing looked at."""
+
 READY_WITHIN = 60.0
 ENDS_WITHIN = 20.0
 FIRST_REPLAYED = flights.TRAINED_UNTIL
@@ -106,7 +109,7 @@ def _modelward(port: int) -> Iterator[str]:
     _say("Starting Modelward")
     with log.open("wb") as output:
         child = subprocess.Popen(
-            [_program("modelward"), "up", "--home", str(HOME), "--port", str(port)],
+            [_program("modelward"), "up", "--home", str(HOME), "--port", str(port), *REPLAYED],
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,

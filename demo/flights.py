@@ -18,7 +18,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
-CATEGORIES = ["carrier", "dest"]
+CATEGORIES = ["carrier", "dest", "origin"]
 NUMBERS = [
     "dep_delay",
     "distance",
@@ -54,7 +54,7 @@ def load() -> pd.DataFrame:
     rows["reported"] = rows["departed"] + in_the_air + TAXI + REPORTED_AFTER
     for name in NUMBERS:
         rows[name] = rows[name].astype(float)
-    kept = [*FEATURES, SEGMENT, "departed", "reported", "arr_delay"]
+    kept = [*FEATURES, "departed", "reported", "arr_delay"]
     return rows[kept].sort_values("departed", kind="stable").reset_index(drop=True)
 
 
@@ -74,7 +74,7 @@ def train(rows: pd.DataFrame) -> Pipeline:
 
 def write_training_data(rows: pd.DataFrame, model: Any, path: Path) -> None:
     """The training rows with what the model says of them, as `modelward-agent profile` reads it."""
-    table = rows[[*FEATURES, SEGMENT, "departed"]].copy()
+    table = rows[[*FEATURES, "departed"]].copy()
     table["prediction"] = model.predict(rows[FEATURES])
     table["actual"] = rows["arr_delay"]
     table.to_parquet(path, index=False)

@@ -21,10 +21,10 @@ def parse_duration(text: str) -> timedelta:
 
 
 def format_duration(duration: timedelta) -> str:
-    """The shortest text that `parse_duration` reads back, whole seconds; `0s` for none."""
+    """Days, hours, minutes and seconds that `parse_duration` reads back, whole seconds; `0s` for none."""
     seconds = round(duration.total_seconds())
     terms = []
-    for unit in "wdhms":
+    for unit in "dhms":  # 30d says more than 4w2d
         count, seconds = divmod(seconds, _UNITS[unit])
         if count:
             terms.append(f"{count}{unit}")
