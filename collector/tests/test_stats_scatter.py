@@ -63,6 +63,13 @@ def test_a_weekend_is_within_what_two_weeks_taught_and_twice_as_far_is_not():
     assert deviation < allowed < 2.2 * deviation
 
 
+def test_a_day_like_the_oddest_of_the_reference_is_allowed_however_rare():
+    odd = np.zeros(60)
+    odd[17] = 1.0
+    allowed = two_sided_quantile(LEVEL) * process_sd(odd, np.full(60, 1e-4), 0.0, LEVEL)
+    assert allowed == pytest.approx(1.0, abs=0.01)
+
+
 def test_fewer_than_three_windows_teach_nothing():
     far = np.array([0.0, 9.0])
     assert process_sd(far, np.full(2, 1e-4), 0.0, LEVEL) == 0

@@ -2,7 +2,7 @@
 
 What the reference's own windows show is not drift. From few windows little is known, so the allowance is large: the
 smaller of what Student's t gives for the estimated scatter and of a margin on the largest deviation that was seen, the
-latter for a pattern that repeats (weekend against week) being the tighter.
+latter for a pattern that repeats (weekend against week) being the tighter; but never less than that deviation.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def process_sd(values: NDArray[np.float64], variances: NDArray[np.float64], cent
         return 0.0
     t = -float(special.stdtrit(windows - 1, level / 2)) * math.sqrt(between * (1 + 1 / windows))
     largest = math.sqrt(max(0.0, float((deviation**2 - v).max())))
-    return min(t, margin(windows) * largest) / two_sided_quantile(level)
+    return max(largest, min(t, margin(windows) * largest)) / two_sided_quantile(level)
 
 
 def process_gap(gaps: NDArray[np.float64], noises: NDArray[np.float64]) -> float:
