@@ -64,7 +64,7 @@ def flights_columns(extra: int) -> dict[str, Draw]:
             shares = shares + np.array([-0.06, 0.0, 0.0, -0.1, 0.04, 0.12])
         names = list(CARRIERS)
         if day > 300:
-            names[0] = "Æroflot"
+            names[:2] = ["Æroflot", "B7"]
         return [names[int(index)] for index in random.choice(6, rows, p=shares / shares.sum())]
 
     def visibility(random: np.random.Generator, rows: int, day: float) -> Any:
@@ -83,8 +83,12 @@ def flights_columns(extra: int) -> dict[str, Draw]:
         "wind_gust": lambda random, rows, day: random.weibull(2, rows) * (18 if day > 330 else 15),
     }
     for index in range(extra):
-        columns[f"sensor_{index:02d}"] = lambda random, rows, day, mean=float(index): random.normal(mean, 1, rows)
+        columns[f"sensor_{index:02d}"] = steady(float(index))
     return columns
+
+
+def steady(mean: float) -> Draw:
+    return lambda random, rows, day: random.normal(mean, 1, rows)
 
 
 def credit_columns() -> dict[str, Draw]:
@@ -125,7 +129,7 @@ def profile_of(columns: Mapping[str, Draw], random: np.random.Generator, rows: i
     profile = Profile()
     profile.rows = rows
     profile.features = {name: feature_of(draw(random, rows, day)) for name, draw in columns.items()}
-    profile.outputs["prediction"] = feature_of(random.normal(10 + day / 60, 8, rows))
+    profile.outputs["prediction"] = feature_of(random.normal(10, 8, rows))
     profile.outputs["latency_ms"] = feature_of(random.gamma(3, 1.4, rows))
     return profile
 
@@ -179,14 +183,15 @@ def watched(days: int, extra: int) -> list[Watched]:
 class Filled:
     """The store and what stands around it, filled for `days` before `NOW`."""
 
-    def __init__(self, path: Path, *, days: int = 60, extra: int = 6, seed: int = 7) -> None:
+    def __init__(self, path: Path, *, days: int = 60, extra: int = 6, seed: int = 7, only: str = "") -> None:
         self.store = SqliteStore(path)
         self.store.setup()
         self.random = np.random.default_rng(seed)
         self.profiles: dict[tuple[str, str, Segment, datetime, int], Profile] = {}
         self.references: dict[str, ReferenceProfile] = {}
-        self.specs = {item.spec.model: item.spec for item in watched(days, extra)}
-        for item in watched(days, extra):
+        models = [item for item in watched(days, extra) if only in ("", item.spec.model)]
+        self.specs = {item.spec.model: item.spec for item in models}
+        for item in models:
             self._fill(item)
         self._heartbeats()
         self._logs()
@@ -483,7 +488,9 @@ def context_of(
     store: Store, specs: Sequence[ModelSpec], engine: Any, entries: Sequence[Entry] = (), base_path: str = ""
 ) -> Context:
     config = cast(Any, SimpleNamespace(listen=SimpleNamespace(base_path=base_path)))
-    return Context(config, store, ListedRegistry(specs), engine, ListedScheduler(entries), StillClock())
+    registry: Any = ListedRegistry(specs)
+    scheduler: Any = ListedScheduler(entries)
+    return Context(config, store, registry, engine, scheduler, StillClock())
 
 
 def app_of(context: Context) -> FastAPI:

@@ -34,7 +34,7 @@ class HeatRow:
     cells: Sequence[Cell]
     columns: int
 
-    def strip(self, label: str) -> Markup:
+    def draw(self, label: str) -> Markup:
         """The row as SVG: a group of links, left out of the tab order, which has the row's name."""
         drawn = []
         for cell in self.cells:

@@ -107,7 +107,7 @@ def heatmap(
             for index, (_, finding, result) in sorted(worst[name].items())
         ]
         count = sum(cell.flagged for cell in strip_cells)
-        strip = HeatRow(strip_cells, len(past.stretches)).strip(
+        strip = HeatRow(strip_cells, len(past.stretches)).draw(
             f"Drift of {name}: flagged in {count} of {human.plural(len(strip_cells), 'stretch', 'stretches')} of time"
         )
         rows.append(
