@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import os
 import pickle
 import shutil
@@ -23,6 +24,7 @@ import pandas as pd
 from demo import flights
 from demo.replay import replay
 from modelward_agent import Recorder
+from modelward_agent.profile import profile, wire
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "demo"
@@ -42,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _options(arguments)
     signal.signal(signal.SIGTERM, _as_interrupt)
     rows, model = _prepare()
-    _fresh_home(options.port)
+    _fresh_home()
     with contextlib.suppress(KeyboardInterrupt), _modelward(options.port) as url:
         print(url, flush=True)
         print(
@@ -75,7 +77,7 @@ def _prepare() -> tuple[pd.DataFrame, Any]:
     _say("Reading the flights of 2013")
     rows = flights.load()
     january = rows[rows["departed"] < FIRST_REPLAYED]
-    trained, reference = BUILD / "model.pickle", BUILD / "january.profile.jsonl"
+    trained, reference = BUILD / f"model-{_made_by()}.pickle", BUILD / "january.profile.jsonl"
     if trained.exists() and reference.exists():
         # Our own file of an earlier run, in a folder that only this user writes.
         model = pickle.loads(trained.read_bytes())  # noqa: S301
@@ -95,7 +97,13 @@ def _prepare() -> tuple[pd.DataFrame, Any]:
     return rows[rows["departed"] >= FIRST_REPLAYED].reset_index(drop=True), model
 
 
-def _fresh_home(port: int) -> None:
+def _made_by() -> str:
+    """What the model and its reference depend on; another text of these makes them anew."""
+    sources = (flights.__file__, profile.__file__, wire.__file__)
+    return hashlib.sha256(b"".join(Path(source).read_bytes() for source in sources)).hexdigest()[:12]
+
+
+def _fresh_home() -> None:
     """Every run begins the year anew: an empty store, and the demo's configuration."""
     shutil.rmtree(HOME, ignore_errors=True)
     shutil.copytree(Path(__file__).parent / "home", HOME)
