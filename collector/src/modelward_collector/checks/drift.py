@@ -114,7 +114,9 @@ def check_drift(
     budget = HEADROOM * config.false_alarm_rate
     rate = budget * (1 - SEGMENT_SHARE if segments else 1)
     wanted = _wanted(current, prepared.total, set(config.ignore))
-    judged = _judge(wanted, prepared, prepared, current, window, rate)
+    # One level for all that is learned from the reference, whatever the segments: it is computed once.
+    learned = budget / max(1, len(wanted))
+    judged = _judge(wanted, prepared, prepared, current, window, rate, learned)
     earlier = _earlier(history, window)
     states = {(one.side, one.name): _state(one.drifts, one.name, None, earlier, config.persistence) for one in judged}
     drifting = [one for one in judged if states[(one.side, one.name)]]
@@ -131,7 +133,7 @@ def check_drift(
         for one in judged
     ]
     findings.sort(key=lambda finding: _rank(finding, spec))
-    parts = _judge_segments(segments, wanted, prepared, window, budget * SEGMENT_SHARE)
+    parts = _judge_segments(segments, wanted, prepared, window, budget * SEGMENT_SHARE, learned)
     in_segments = [
         _finding(
             one, Status.WARNING, earlier, window, where, _state(True, one.name, where, earlier, config.persistence)
@@ -184,13 +186,14 @@ def _judge(
     current: Profile,
     window: Window,
     rate: float,
+    learned: float,
 ) -> list[_Judged]:
     level = rate / max(1, len(wanted))
     compared = []
     for side, name in wanted:
         mine = reference.view(side, name)
         theirs = FeatureView.of(side_of(current, side, name))
-        scatter = whole.scatter(side, name, window.span.length, level)
+        scatter = whole.scatter(side, name, window.span.length, learned)
         compared.append((side, name, mine, theirs, compare(mine, theirs, scatter)))
     adjusted = benjamini_hochberg([comparison.p for *_, comparison in compared])
     judged = []
@@ -237,6 +240,7 @@ def _judge_segments(
     prepared: PreparedReference,
     window: Window,
     rate: float,
+    learned: float,
 ) -> list[tuple[dict[str, str], _Judged]]:
     """What drifts in which segment, adjusted over all segments and features, strongest first."""
     if not segments:
@@ -244,7 +248,7 @@ def _judge_segments(
     everything = [
         (where, one)
         for where, profile in segments
-        for one in _judge(wanted, prepared.where(where), prepared, profile, window, rate / len(segments))
+        for one in _judge(wanted, prepared.where(where), prepared, profile, window, rate / len(segments), learned)
     ]
     adjusted = benjamini_hochberg([one.comparison.p for _, one in everything])
     level = rate / len(everything)
