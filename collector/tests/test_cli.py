@@ -175,5 +175,5 @@ def test_what_is_furnished_is_a_good_configuration(tmp_path: Path, capsys: pytes
 
 
 def test_the_agent_is_told_where_the_collector_listens(tmp_path: Path) -> None:
-    told = agent_overrides(Options(tmp_path, port=0), 4711)
+    told = agent_overrides(Options(tmp_path, port=0), "http://127.0.0.1:4711")
     assert told == {"MODELWARD_AGENT__ELASTICSEARCH__URLS": '["http://127.0.0.1:4711"]'}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -179,6 +180,24 @@ def test_it_stops_within_seconds_and_then_runs_nothing(make: Make) -> None:
     collector.context.scheduler.stop()
     assert datetime.now(UTC) - begun < timedelta(seconds=5)
     assert not collector.context.scheduler.running
+
+
+def test_a_check_that_hangs_keeps_nothing_from_ending(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedule_module, "ENDS_WITHIN_SECONDS", 0.2)
+    hung, release = threading.Event(), threading.Event()
+
+    def hang(*_: object, **__: object) -> list[CheckResult]:
+        hung.set()
+        release.wait(30)
+        return []
+
+    collector = make({"delay": ONLY_HEALTH}, agents={"delay": "0s"})
+    monkeypatch.setattr(collector.context.engine, "run", hang)
+    collector.context.scheduler.start()
+    assert hung.wait(20)
+    collector.context.scheduler.stop()
+    assert collector.context.scheduler.unfinished
+    release.set()
 
 
 # -- two collectors ------------------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ class Collector:
         """End what runs, within seconds; idempotent."""
         self.context.scheduler.stop()
         if self.workers is not None:
-            self.workers.close()
+            self.workers.close(wait=not self.context.scheduler.unfinished)
         self.context.engine.forget()
         self.context.store.close()
 

@@ -138,7 +138,7 @@ def _up(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from modelward_collector.app import build, create_app
-    from modelward_collector.serving import ListenError, Server, Signals, bind
+    from modelward_collector.serving import ListenError, Server, Signals, bind, end_process
 
     logging.getLogger("modelward").setLevel(logging.INFO)
     logging.getLogger("modelward_collector").setLevel(logging.INFO)
@@ -154,13 +154,11 @@ def _run(options: argparse.Namespace) -> int:
     if not server.start():
         return 1
     print(server.url, flush=True)
-    try:
-        while server.alive:
-            if signals.wait(1.0):
-                return 0
-        return 1
-    finally:
-        server.stop()
+    while server.alive and not signals.wait(1.0):
+        pass
+    code = 0 if server.alive else 1
+    server.stop()
+    return end_process(code, unfinished=collector.context.scheduler.unfinished)
 
 
 def _check_config(options: argparse.Namespace) -> int:

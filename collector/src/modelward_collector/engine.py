@@ -33,7 +33,9 @@ logger = logging.getLogger(__name__)
 HISTORY = 24
 """How many earlier results a drift check gets at least, to tell since when and between which windows it changed."""
 
-REFERENCES_KEPT = 256
+REFERENCES_KEPT = 32
+"""One of 30 features with its windows takes about 5 MB."""
+
 REFERENCE_MAX_AGE_SECONDS = 600.0
 """A reference taken from production is read again after this time, since late profiles may have come."""
 

@@ -38,6 +38,7 @@ TICK_SECONDS = 0.25
 SYNC_EVERY_SECONDS = 2.0
 FOLLOW_EVERY_SECONDS = 15.0
 RETRY_SECONDS = 2.0
+ENDS_WITHIN_SECONDS = 8.0
 STALLED_AFTER_SECONDS = 60.0
 """A replay that is behind and has run nothing for this long has stalled."""
 
@@ -131,6 +132,9 @@ class Scheduler:
         self._jobs: Any = None
         self._ran_at = time.monotonic()
         self._kept_up: dict[str, datetime] = {}
+        self._chores_running = 0
+        self.unfinished = False
+        """After `stop`: something is still running, and would keep the process from ending by itself."""
         metrics.observe(_ScheduleSeries(self))
 
     # -- life ---------------------------------------------------------------------------------------------------
@@ -172,15 +176,25 @@ class Scheduler:
             self._replayer.start()
 
     def stop(self) -> None:
-        """End within seconds, after what is running now; idempotent."""
+        """End within seconds, after what is running now if that ends in time; idempotent."""
         if self._stopping.is_set() or self._jobs is None:
             return
         self._stopping.set()
-        self._jobs.shutdown(wait=True)
+        deadline = time.monotonic() + ENDS_WITHIN_SECONDS
+        while self._busy() and time.monotonic() < deadline:
+            time.sleep(0.02)
         for thread in (self._tender, self._replayer):
             if thread is not None and thread is not threading.current_thread():
-                thread.join(timeout=30)
+                thread.join(max(0.0, deadline - time.monotonic()))
+        self.unfinished = self._busy()
+        if self.unfinished:
+            logger.warning("some checks are still running after %.0f s and are left behind", ENDS_WITHIN_SECONDS)
+        self._jobs.shutdown(wait=not self.unfinished)
         self._lease.release()
+
+    def _busy(self) -> bool:
+        with self._lock:
+            return self._chores_running > 0 or any(line.running for line in self._lines.values())
 
     def _tend(self) -> None:
         """Set the store up, keep the lease, follow the registry, and follow the collector that has the lease."""
@@ -316,6 +330,8 @@ class Scheduler:
     def _keep_up(self, chore: Upkeep) -> None:
         if self._stopping.is_set() or not self._lease.held:
             return
+        with self._lock:
+            self._chores_running += 1
         try:
             chore.run(self._clock.now())
             with self._lock:
@@ -324,6 +340,9 @@ class Scheduler:
             logger.warning("%s waits for the store: %s", chore.name, error)
         except Exception:  # the next turn tries again
             logger.exception("%s failed", chore.name)
+        finally:
+            with self._lock:
+                self._chores_running -= 1
 
     # -- what was before, and what another collector does -------------------------------------------------------
     def _follow(self) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import logging
+import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -83,6 +86,15 @@ class Server:
         self._server.should_exit = True
         self._thread.join()
         self._listener.close()
+
+
+def end_process(code: int, *, unfinished: bool) -> int:
+    """The exit code; does not come back when threads that are left behind would keep the process from ending."""
+    if unfinished:
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(code)
+    return code
 
 
 class Signals:

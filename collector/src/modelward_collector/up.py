@@ -19,7 +19,7 @@ from pathlib import Path
 from modelward_collector.app import build, create_app
 from modelward_collector.config import ClockKind, load_config
 from modelward_collector.durations import format_duration
-from modelward_collector.serving import Server, Signals, bind
+from modelward_collector.serving import Server, Signals, bind, end_process
 
 logger = logging.getLogger(__name__)
 
@@ -85,17 +85,19 @@ def up(options: Options) -> int:
         signals = Signals(collector.context.registry.reload)
         if not server.start():
             return 1
-        port = listener.getsockname()[1]
         print(server.url, flush=True)
-        agent = AgentProcess(home, {**os.environ, **agent_overrides(options, port)})
+        # With a certificate of one's own the agent must be told which authority to trust, so agent.yml says it all.
+        url = None if config.listen.tls else config.listen.url(listener.getsockname()[1]).rstrip("/")
+        agent = AgentProcess(home, {**os.environ, **agent_overrides(options, url)})
         try:
             while not signals.wait(LOOK_EVERY_SECONDS) and server.alive:
                 agent.look_after()
-            return 0 if server.alive else 1
+            code = 0 if server.alive else 1
         finally:
             # The agent first: what it has in hand is delivered while there is still someone to take it.
             agent.stop()
             server.stop()
+        return end_process(code, unfinished=collector.context.scheduler.unfinished)
 
 
 def furnish(home: Path, options: Options) -> None:
@@ -145,10 +147,10 @@ def collector_overrides(options: Options) -> dict[str, str]:
     return {f"MODELWARD_COLLECTOR__{key}": value for key, value in said.items() if value is not None}
 
 
-def agent_overrides(options: Options, port: int) -> dict[str, str]:
-    """The same for the agent, and the collector's address."""
+def agent_overrides(options: Options, url: str | None) -> dict[str, str]:
+    """The same for the agent, and the collector's address where that is known to reach it."""
     said = {
-        "ELASTICSEARCH__URLS": json.dumps([f"http://127.0.0.1:{port}"]),
+        "ELASTICSEARCH__URLS": None if url is None else json.dumps([url]),
         "JOURNAL__PATH": None if options.journal is None else json.dumps(str(options.journal.expanduser().resolve())),
         "WINDOW": None if options.window is None else format_duration(options.window),
         "COMMIT_INTERVAL": "1s" if options.clock is ClockKind.REPLAY else None,

@@ -65,10 +65,10 @@ class WorkerPool:
                     self._pool = self._start()
             raise
 
-    def close(self) -> None:
-        """End the processes."""
+    def close(self, *, wait: bool = True) -> None:
+        """End the processes, after the task that each has under way; without `wait` they end with this process."""
         with self._lock:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool.shutdown(wait=wait, cancel_futures=True)
 
 
 def _open(settings: SqliteSettings | ElasticsearchSettings) -> None:
