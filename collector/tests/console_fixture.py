@@ -30,6 +30,8 @@ from modelward_collector.checks.window import ReferenceProfile, Window
 from modelward_collector.console import console_router
 from modelward_collector.context import Context, Entry
 from modelward_collector.models import ModelSpec
+from modelward_collector.probes import ProbeResult
+from modelward_collector.probing import result_of as probes_result
 from modelward_collector.span import Span
 from modelward_collector.store.protocol import Alias, Document, Labelled, Store
 from modelward_collector.store.sqlite import SqliteStore
@@ -195,6 +197,7 @@ class Filled:
             self._fill(item)
         self._heartbeats()
         self._logs()
+        self._probes()
 
     # -- what is stored -----------------------------------------------------------------------------------------
     def _fill(self, item: Watched) -> None:
@@ -301,8 +304,8 @@ class Filled:
                 numbers={
                     "rows": 312.0,
                     "error_rate": 0.002 + 0.004 * float(self.random.random() < 0.1),
-                    "latency_p50_ms": 3.1 + float(self.random.normal(0, 0.2)),
-                    "latency_p99_ms": 12.4 + float(self.random.normal(0, 1)),
+                    "p50_ms": 3.1 + float(self.random.normal(0, 0.2)),
+                    "p99_ms": 12.4 + float(self.random.normal(0, 1)),
                 },
                 ran_at=moment,
             )
@@ -369,6 +372,16 @@ class Filled:
                 }
             alias = Alias.EVENTS if index % 3 == 0 else Alias.LOGS
             self.store.create([Document(alias, f"log-{index}", source)])
+
+    def _probes(self) -> None:
+        wall = datetime.now(UTC)
+        found = [
+            ProbeResult("model server", "http", True, Status.OK, 0.012, "https://m:8443/healthz answered 200", at=wall),
+            ProbeResult(
+                "certificate", "tls", True, Status.WARNING, 0.031, "m:8443: expires in 9 days", wall + 9 * DAY, wall
+            ),
+        ]
+        self.store.save_result(probes_result(found))
 
     # -- what stands around it ----------------------------------------------------------------------------------
     def context(self) -> Context:

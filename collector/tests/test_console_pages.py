@@ -352,6 +352,13 @@ def test_agents_show_lag_losses_and_who_is_silent(browse: TestClient) -> None:
         assert expected in said
 
 
+def test_probes_show_what_they_found_and_when_certificates_end(browse: TestClient) -> None:
+    said = words(browse.get("/agents").text).split("Probes")[1]
+    assert said.index("certificate") < said.index("model server")
+    for expected in ("TLS", "expires in 9 days", "in 9 d", "31 ms", "https://m:8443/healthz answered 200"):
+        assert expected in said
+
+
 def test_logs_are_filtered_by_text_model_and_kind(browse: TestClient) -> None:
     everything = words(browse.get("/logs").text)
     assert "ValueError" in everything

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from modelward_collector.checks.result import CheckKind, Finding
 from modelward_collector.console.site import PageView, Site
+from modelward_collector.probing import NO_MODEL
 
 SILENT = timedelta(minutes=5)
 """An agent beats every few seconds; after this long something is wrong with it or with the way here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What probing a target found last; `expires` is its certificate's end, None where there is none."""
+
+    finding: Finding
+    kind: str
+    at: datetime
+    took: timedelta | None
+    expires: datetime | None
 
 
 def agents_page(site: Site) -> PageView:
@@ -31,13 +44,21 @@ def agents_page(site: Site) -> PageView:
     )
 
 
-def _probes(site: Site) -> list[Finding]:
-    """The latest finding of every probe, the worst first."""
-    found: dict[tuple[str, str], Finding] = {}
+def _probes(site: Site) -> list[Probe]:
+    """The latest finding of every target, the worst first."""
+    found: dict[str, tuple[datetime, Probe]] = {}
     for result in site.context.store.latest_results():
-        if result.check is not CheckKind.HEALTH:
+        if result.check is not CheckKind.HEALTH or result.model != NO_MODEL:
             continue
         for finding in result.findings:
-            if finding.test.startswith("probe") or finding.detail.get("probe"):
-                found[(finding.subject, finding.test)] = finding
-    return sorted(found.values(), key=lambda item: (-item.status.rank, item.subject)) if found else []
+            if finding.subject not in found or found[finding.subject][0] <= result.end:
+                kind = finding.test.removeprefix("probe_").upper()
+                at, expires = (_moment(finding.detail.get(name)) for name in ("@timestamp", "expires_at"))
+                took = timedelta(seconds=finding.value) if finding.value is not None else None
+                found[finding.subject] = result.end, Probe(finding, kind, at or result.end, took, expires)
+    probes = [probe for _, probe in found.values()]
+    return sorted(probes, key=lambda probe: (-probe.finding.status.rank, probe.finding.subject))
+
+
+def _moment(text: object) -> datetime | None:
+    return datetime.fromisoformat(text) if isinstance(text, str) else None

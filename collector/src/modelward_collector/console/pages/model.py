@@ -299,8 +299,8 @@ def _traffic(site: Site, model: str, span: Span, health: Past, moment: Moment) -
     )
     latency = line_chart(
         [
-            Line("p99", _numbers(site, health, "latency_p99_ms"), "second"),
-            Line("p50", _numbers(site, health, "latency_p50_ms"), "current"),
+            Line("p99", _numbers(site, health, "p99_ms"), "second"),
+            Line("p50", _numbers(site, health, "p50_ms"), "current"),
         ],
         label="Latency, median and 99th percentile, over time",
         span=health.span,

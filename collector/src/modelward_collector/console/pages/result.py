@@ -38,7 +38,7 @@ def result_page(site: Site, result_id: str) -> PageView:
     findings = sorted(result.findings, key=_rank)
     return PageView(
         "result.html",
-        f"{CHECK_WORDS[result.check]} of {result.model}",
+        f"{CHECK_WORDS[result.check]} of {result.model or 'probed targets'}",
         {
             "result": result,
             "since": since(result),
