@@ -55,7 +55,8 @@ def load() -> pd.DataFrame:
     for name in NUMBERS:
         rows[name] = rows[name].astype(float)
     kept = [*FEATURES, "departed", "reported", "arr_delay"]
-    return rows[kept].sort_values("departed", kind="stable").reset_index(drop=True)
+    ordered: pd.DataFrame = rows[kept].sort_values("departed", kind="stable").reset_index(drop=True)
+    return ordered
 
 
 def train(rows: pd.DataFrame) -> Pipeline:
