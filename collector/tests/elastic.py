@@ -31,3 +31,12 @@ def emptied(node: Elasticsearch) -> ElasticStore:
                 operations=[{"delete": {"_index": hit["_index"], "_id": hit["_id"]}} for hit in hits], refresh=True
             )
     return opened(node)
+
+
+def untouched(node: Elasticsearch) -> ElasticStore:
+    """The same on a node where nothing was set up, but for the templates."""
+    with Client(node.url, basic_auth=node.admin.auth, ca_certs=str(node.ca)) as client:
+        indices = list(client.indices.get(index="modelward-*"))
+        if indices:
+            client.indices.delete(index=",".join(indices))
+    return opened(node)

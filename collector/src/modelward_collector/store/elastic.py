@@ -114,7 +114,7 @@ class ElasticStore:
     def ping(self) -> None:
         """Raise `StoreUnavailableError` unless the cluster takes a write."""
         with self._asking():
-            self._client.index(index=STATE_INDEX, id="ping", document={"kind": "ping"}, require_data_stream=False)
+            self._client.index(index=STATE_INDEX, id="ping", document={"kind": "ping"})
 
     def close(self) -> None:
         """Close the connections; idempotent."""
@@ -501,8 +501,8 @@ class ElasticStore:
             yield
         except ApiError as error:
             status = error.meta.status
-            if status == 400 or (status == 404 and error.error != "index_not_found_exception"):
-                raise
+            if status == 400:
+                raise  # what was asked is wrong, not the server
             raise StoreUnavailableError(f"{self._name}: {_reason(error)} ({status}); {_advice(status)}") from error
         except SerializationError:
             raise
