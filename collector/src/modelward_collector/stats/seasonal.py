@@ -1,0 +1,458 @@
+"""Robust decomposition of a series into level, trend, season and residual: from its history, and point by point.
+
+Works on values with about the same noise everywhere; `stats.forecast.Measure` makes such of counts, shares and times.
+Times are in seconds since 1970 (UTC), so a season is one of UTC hours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+HOUR: Final = 3_600
+HOURS_A_DAY: Final = 24
+HOURS_A_WEEK: Final = 168
+
+FEWEST_DAYS: Final = 3
+"""A time-of-day profile needs each hour this often, on average, to be told from chance."""
+FEWEST_WEEKS: Final = 3
+MOST_FOLDS: Final = 10
+EVIDENCE: Final = 2.5
+"""A season must lower the error on days that it was not fitted to by this many standard errors."""
+WORTHWHILE: Final = 0.02
+"""And by this share, else the simpler one is kept."""
+
+CLIP: Final = 4.0
+"""A residual counts as at most this many scales; a normal one is beyond once in 16,000 points."""
+SHIFT_RUN: Final = 5
+"""So many points in a row beyond the clip, on one side, are a new level and not outliers."""
+RESIDUALS_KEPT: Final = 288
+
+FAST: Final = 4
+MID: Final = 24
+"""Memories of the moving averages, in points."""
+SLOW_SECONDS: Final = 3 * 86_400
+SLOW_FEWEST: Final = 72
+
+DAY_MEMORY: Final = 30
+"""How many days, and how many weeks, a season remembers."""
+WEEK_MEMORY: Final = 8
+SPREAD_PRIOR: Final = 10.0
+"""An hour's own spread weighs as much as the whole day's after this many points."""
+SPREAD_FLOOR: Final = 0.1
+
+MAD_TO_SD: Final = 1.4826
+MEAN_DEVIATION_TO_SD: Final = 1.2533
+
+
+class Season(StrEnum):
+    """What repeats."""
+
+    NONE = "none"
+    DAY = "day"
+    WEEK = "week"
+
+
+@dataclass(frozen=True, slots=True)
+class SeasonalProfile:
+    """What the hour of the week adds to the level: `table` has shape (168,), from the epoch's first hour, a Thursday.
+
+    `days` is how many days it was learned from. Between the middles of two hours it is interpolated.
+    """
+
+    kind: Season
+    table: Array
+    days: float = 0.0
+
+    def at(self, seconds: Array, step: int) -> Array:
+        """The season of the steps that begin at the moments; all shape (n,)."""
+        if self.kind is Season.NONE:
+            return np.zeros(len(seconds))
+        first, share = _place(seconds, step)
+        return (1 - share) * self.table[first % HOURS_A_WEEK] + share * self.table[(first + 1) % HOURS_A_WEEK]
+
+    def updated(self, seconds: int, step: int, residual: float) -> SeasonalProfile:
+        """With one residual of the step at that moment taken in; O(1)."""
+        days = self.days + step / 86_400
+        if self.kind is Season.NONE:
+            return self
+        table = self.table.copy()
+        first, share = _place(np.array([float(seconds)]), step)
+        points_an_hour = HOUR / step
+        of_day = residual / (min(days, DAY_MEMORY) + 1) / points_an_hour
+        of_week = residual / (min(days / 7, WEEK_MEMORY) + 1) / points_an_hour / 2
+        for hour, weight in ((int(first[0]), 1 - float(share[0])), (int(first[0]) + 1, float(share[0]))):
+            table[hour % HOURS_A_DAY :: HOURS_A_DAY] += weight * of_day
+            if self.kind is Season.WEEK:
+                table[hour % HOURS_A_WEEK] += weight * of_week
+        return SeasonalProfile(self.kind, table, days)
+
+
+NO_SEASON: Final = SeasonalProfile(Season.NONE, np.zeros(HOURS_A_WEEK))
+
+
+@dataclass(frozen=True, slots=True)
+class SeasonalState:
+    """What is known of a series after its point at `seconds`; `advance` gives the next one.
+
+    `last`, `fast`, `mid` and `slow` are the value without its season, cleaned of outliers, and moving averages of it
+    with ever longer memory. `residuals` are the latest ones against `fast`, in units of `spread` (24,), the factor of
+    the hour of the day. `outliers` is the run of values beyond the clip that the series may be shifting to. `least`
+    is the smallest scale that is told from no noise at all.
+    """
+
+    step: int
+    seconds: int
+    profile: SeasonalProfile
+    spread: Array
+    last: float
+    fast: float
+    mid: float
+    slow: float
+    points: int
+    residuals: Array
+    scale: float
+    least: float
+    outliers: tuple[float, ...] = ()
+    shifted: bool = False
+
+    @property
+    def level(self) -> float:
+        """Where the series is without its season."""
+        return self.mid
+
+    @property
+    def trend(self) -> float:
+        """Change of the level per step, from how far the slow average lags behind the middle one."""
+        slow, mid = _rate(self.step, self.points)[2], 1 / MID
+        return (self.mid - self.slow) / max(1.0, (1 - slow) / slow - (1 - mid) / mid)
+
+    def spread_at(self, seconds: Array) -> Array:
+        """The factor of the residuals' scale at the moments, shape (n,)."""
+        return self.spread[(seconds // HOUR).astype(np.int64) % HOURS_A_DAY]
+
+    def advance(self, seconds: int, value: float) -> SeasonalState:
+        """The state after one more point, at a later moment than this one's; O(1)."""
+        moment = np.array([float(seconds)])
+        season = float(self.profile.at(moment, self.step)[0])
+        factor = float(self.spread_at(moment)[0])
+        plain = value - season
+        following = _follow(
+            (self.last, self.fast, self.mid, self.slow),
+            self.points,
+            self.outliers,
+            plain,
+            self.scale * factor,
+            self.step,
+        )
+        averages, outliers, shifted, residual = following
+        residuals = np.append(self.residuals[-RESIDUALS_KEPT + 1 :], residual / factor)
+        bound = CLIP * self.scale * factor
+        profile, spread = self.profile, self.spread
+        if not outliers and not shifted:
+            # Against the level, not the season's own hour before: that one would undo what it teaches.
+            off = min(bound, max(-bound, plain - averages[2]))
+            profile = profile.updated(seconds, self.step, off)
+            spread = self._spread(seconds, min(abs(residual), bound))
+        return replace(
+            self,
+            seconds=seconds,
+            profile=profile,
+            spread=spread,
+            last=averages[0],
+            fast=averages[1],
+            mid=averages[2],
+            slow=averages[3],
+            points=self.points + 1,
+            residuals=residuals,
+            scale=max(self.least, robust_scale(residuals)),
+            outliers=outliers,
+            shifted=shifted,
+        )
+
+    def _spread(self, seconds: int, deviation: float) -> Array:
+        if self.profile.kind is Season.NONE:
+            return self.spread
+        spread = self.spread.copy()
+        hour = seconds // HOUR % HOURS_A_DAY
+        memory = DAY_MEMORY * max(1.0, HOUR / self.step) + SPREAD_PRIOR
+        spread[hour] += (deviation * MEAN_DEVIATION_TO_SD / self.scale - spread[hour]) / memory
+        return np.maximum(spread, SPREAD_FLOOR)
+
+
+@dataclass(frozen=True, slots=True)
+class Decomposition:
+    """A history taken apart, all shape (n,) and of its points no longer than a step: value = season + plain.
+
+    `plain` leaves out a season that was fitted *without* the point's own days, so that what is learned from it holds
+    for days to come. `averages` (n, 4) are `last`, `fast`, `mid` and `slow` after each point; `stretch` counts the
+    shifts of level up to it.
+    """
+
+    seconds: NDArray[np.int64]
+    plain: Array
+    averages: Array
+    stretch: NDArray[np.int64]
+    state: SeasonalState
+
+
+def decompose(
+    seconds: NDArray[np.int64],
+    values: Array,
+    step: int,
+    *,
+    lengths: NDArray[np.int64] | None = None,
+    least: float = 0.0,
+) -> Decomposition:
+    """Take a history apart; points in time order, shape (n,), gaps left out, all finite, at least one.
+
+    `step` divides an hour or is hours, in seconds; a season is only looked for when it is at most an hour. Points of
+    other `lengths` (hours that finer points were merged into) count for the season alone, unless all are such.
+    `least` is the smallest scale that matters. Raises ValueError when there are no points.
+    """
+    if not len(values):
+        raise ValueError("a series without points cannot be taken apart")
+    whole = np.full(len(seconds), step) if lengths is None else lengths
+    profile, held_out = NO_SEASON, np.zeros(len(values))
+    if step <= HOUR:
+        profile, held_out = _season(seconds, values, step, np.minimum(whole, HOUR))
+    fine = whole <= step
+    if not fine.any():
+        fine[-1] = True
+    seconds, plain = seconds[fine], (values - held_out)[fine]
+    spread = np.ones(HOURS_A_DAY)
+    # The scale and the spread need the residuals and these need the scale, to be bounded: the second round settles it.
+    scale = max(least, robust_scale(np.diff(plain)) if len(plain) > 1 else 0.0)
+    averages, stretch, residuals = _pass(seconds, plain, spread, scale, step)
+    if profile.kind is not Season.NONE:
+        spread = _spread(seconds, residuals)
+    scale = max(least, robust_scale((residuals / _of_hour(spread, seconds))[-RESIDUALS_KEPT:]))
+    averages, stretch, residuals = _pass(seconds, plain, spread, scale, step)
+    kept = (residuals / _of_hour(spread, seconds))[-RESIDUALS_KEPT:]
+    state = SeasonalState(
+        step=step,
+        seconds=int(seconds[-1]),
+        profile=profile,
+        spread=spread,
+        last=float(averages[-1, 0]),
+        fast=float(averages[-1, 1]),
+        mid=float(averages[-1, 2]),
+        slow=float(averages[-1, 3]),
+        points=len(plain),
+        residuals=kept,
+        scale=max(least, robust_scale(kept)),
+        least=least,
+    )
+    return Decomposition(seconds, plain, averages, stretch, state)
+
+
+def robust_scale(residuals: Array) -> float:
+    """Standard deviation of normal residuals by their median absolute value, shape (n,); 0 for none.
+
+    When more than half are 0 (counts that are mostly nothing) by their mean absolute value, else it would be 0.
+    """
+    if not len(residuals):
+        return 0.0
+    absolute = np.abs(residuals)
+    middle = float(np.median(absolute))
+    return middle * MAD_TO_SD if middle > 0 else float(absolute.mean()) * MEAN_DEVIATION_TO_SD
+
+
+# -- moving averages --------------------------------------------------------------------------------------------
+_Averages = tuple[float, float, float, float]
+
+
+def _rate(step: int, points: int) -> tuple[float, float, float]:
+    """The weights of a new point; while there are few points, all weigh the same."""
+    young = 1 / (points + 1)
+    slow = max(SLOW_FEWEST, SLOW_SECONDS // step)
+    return max(young, 1 / FAST), max(young, 1 / MID), max(young, 1 / slow)
+
+
+def _follow(
+    averages: _Averages, points: int, outliers: tuple[float, ...], plain: float, scale: float, step: int
+) -> tuple[_Averages, tuple[float, ...], bool, float]:
+    """One point: the averages after it, the run of outliers it is in, whether that became a shift, its residual."""
+    _, fast, mid, slow = averages
+    residual = plain - fast
+    bound = CLIP * scale
+    if abs(residual) > bound and points >= FAST:
+        same_side = not outliers or (outliers[-1] > fast) == (plain > fast)
+        outliers = (*outliers, plain) if same_side else (plain,)
+        if len(outliers) == SHIFT_RUN:
+            level = float(np.median(outliers))
+            return (level, level, level, level), (), True, residual
+    else:
+        outliers = ()
+    if points >= FAST:
+        plain = fast + min(bound, max(-bound, residual))
+    a, b, c = _rate(step, points)
+    return (
+        (plain, fast + a * (plain - fast), mid + b * (plain - mid), slow + c * (plain - slow)),
+        outliers,
+        False,
+        residual,
+    )
+
+
+def _pass(
+    seconds: NDArray[np.int64], plain: Array, spread: Array, scale: float, step: int
+) -> tuple[Array, NDArray[np.int64], Array]:
+    start = float(np.median(plain[: max(1, min(len(plain), MID))]))
+    now: _Averages = (start, start, start, start)
+    averages = np.empty((len(plain), 4))
+    residuals = np.empty(len(plain))
+    stretch = np.zeros(len(plain), np.int64)
+    outliers: tuple[float, ...] = ()
+    scales = (scale * _of_hour(spread, seconds)).tolist()
+    for i, value in enumerate(plain.tolist()):
+        now, outliers, shifted, residuals[i] = _follow(now, i, outliers, value, scales[i], step)
+        averages[i] = now
+        if shifted:
+            stretch[i - SHIFT_RUN + 1 :] += 1
+    return averages, stretch, residuals
+
+
+def _of_hour(spread: Array, seconds: NDArray[np.int64]) -> Array:
+    return spread[seconds // HOUR % HOURS_A_DAY]
+
+
+def _spread(seconds: NDArray[np.int64], residuals: Array) -> Array:
+    """The residuals' mean size by hour of the day against all of them, drawn towards 1 where points are few."""
+    absolute = np.abs(residuals)
+    absolute = np.minimum(absolute, CLIP * max(robust_scale(residuals), float(absolute.mean())))
+    typical = float(absolute.mean())
+    if typical == 0:
+        return np.ones(HOURS_A_DAY)
+    hour = seconds // HOUR % HOURS_A_DAY
+    counts = np.bincount(hour, minlength=HOURS_A_DAY)
+    sums = np.bincount(hour, weights=absolute, minlength=HOURS_A_DAY)
+    return np.maximum(SPREAD_FLOOR, (sums / typical + SPREAD_PRIOR) / (counts + SPREAD_PRIOR))
+
+
+# -- the season -------------------------------------------------------------------------------------------------
+def _place(seconds: Array, step: int) -> tuple[NDArray[np.int64], Array]:
+    """The hour whose middle is at or before the step's middle, and how far it is on the way to the next one's."""
+    position = (seconds + step / 2) / HOUR - 0.5
+    first = np.floor(position)
+    return first.astype(np.int64), position - first
+
+
+def _season(
+    seconds: NDArray[np.int64], values: Array, step: int, lengths: NDArray[np.int64]
+) -> tuple[SeasonalProfile, Array]:
+    """The season that has most evidence, and for each point what it is without the days around that point."""
+    week = HOURS_A_WEEK * HOUR
+    begin = int(seconds[0]) // week * HOURS_A_WEEK
+    hours = seconds // HOUR - begin
+    weeks = int(hours[-1]) // HOURS_A_WEEK + 1
+    size = weeks * HOURS_A_WEEK
+    weights = np.bincount(hours, weights=lengths, minlength=size)
+    sums = np.bincount(hours, weights=values * lengths, minlength=size)
+    with np.errstate(invalid="ignore"):
+        hourly = np.where(weights > 0, sums / weights, np.nan)
+    days = np.isfinite(hourly).sum() / HOURS_A_DAY
+    nothing = NO_SEASON, np.zeros(len(values))
+    if days < FEWEST_DAYS:
+        return nothing
+    long = days >= 7 * FEWEST_WEEKS
+    rest = hourly - _level(hourly, HOURS_A_WEEK if long else HOURS_A_DAY)
+    folds = _folds(rest, weeks, HOURS_A_WEEK if long else HOURS_A_DAY)
+    best, best_held = Season.NONE, np.zeros(size)
+    for kind in (Season.DAY, Season.WEEK) if long else (Season.DAY,):
+        held = np.zeros(size)
+        for fold in folds:
+            held[fold] = np.tile(_table(np.where(fold, np.nan, rest).reshape(weeks, 7, 24), kind), weeks)[fold]
+        if _better(rest - best_held, rest - held):
+            best, best_held = kind, held
+    if best is Season.NONE:
+        return nothing
+    table = _table(rest.reshape(weeks, 7, 24), best)
+    # The table begins where the weeks of the epoch do, since `begin` is a multiple of a week.
+    profile = SeasonalProfile(best, table, float(days))
+    first, share = _place(seconds.astype(np.float64), step)
+    first = first - begin
+    left, right = np.maximum(first, 0), np.minimum(first + 1, size - 1)
+    return profile, (1 - share) * best_held[left] + share * best_held[right]
+
+
+def _level(hourly: Array, width: int) -> Array:
+    """Running median over whole periods; at the ends that of the first and of the last whole one."""
+    there = np.flatnonzero(np.isfinite(hourly))
+    first, last = int(there[0]), int(there[-1]) + 1
+    if last - first <= width:
+        return np.full(len(hourly), float(np.nanmedian(hourly)))
+    views = np.lib.stride_tricks.sliding_window_view(hourly[first:last], width)
+    medians = _median(views, axis=1)
+    centres = np.clip(np.arange(len(hourly)) - first - width // 2, 0, len(medians) - 1)
+    level = medians[centres]
+    return np.where(np.isfinite(level), level, float(np.nanmedian(hourly)))
+
+
+def _folds(rest: Array, weeks: int, period: int) -> list[NDArray[np.bool_]]:
+    """Stretches of whole periods that each leave the others to learn from."""
+    index = np.arange(len(rest)) // period
+    present = np.unique(index[np.isfinite(rest)])
+    return [np.isin(index, group) for group in np.array_split(present, min(MOST_FOLDS, len(present)))]
+
+
+def _table(cube: Array, kind: Season) -> Array:
+    """What (weeks, 7, 24) hours say of each hour of the week, shape (168,), with mean 0: bounded in every value.
+
+    The day's hours, then the days, then what each hour of the week has beyond those, drawn towards 0 by how much of
+    it is noise (empirical Bayes: its variance between cells against that within them).
+    """
+    of_hour = _bounded_mean(cube.reshape(-1, 24))
+    table = np.tile(of_hour, (7, 1))
+    if kind is Season.WEEK:
+        rest = cube - table
+        of_day = _bounded_mean(rest.transpose(0, 2, 1).reshape(-1, 7))
+        rest = rest - of_day[:, None]
+        cells = _bounded_mean(rest.reshape(len(cube), -1))
+        counts = np.isfinite(rest).sum(axis=0).reshape(-1)
+        within = rest.reshape(len(cube), -1) - cells
+        noise = robust_scale(within[np.isfinite(within)]) ** 2 / np.maximum(1, counts - 1)
+        between = max(0.0, float(np.mean(cells**2 - noise)))
+        kept = np.divide(between, between + noise, out=np.zeros_like(noise), where=between + noise > 0)
+        table = table + of_day[:, None] + (kept * cells).reshape(7, 24)
+    flat = table.reshape(-1)
+    return np.asarray(flat - flat.mean())
+
+
+def _bounded_mean(rows: Array) -> Array:
+    """Mean of each column, shape (columns,), with what is beyond three scales of its median counted as just that."""
+    middle = _median(rows, axis=0)
+    off = rows - middle
+    bound = 3 * robust_scale(off[np.isfinite(off)])
+    there = np.isfinite(off)
+    sums = np.where(there, np.clip(off, -bound, bound), 0.0).sum(axis=0)
+    return np.where(np.isfinite(middle), middle + sums / np.maximum(1, there.sum(axis=0)), 0.0)
+
+
+def _median(values: Array, axis: int) -> Array:
+    """Median without NaN; NaN of nothing. Unlike numpy's it warns of nothing, and is quicker."""
+    ordered = np.moveaxis(np.sort(values, axis=axis), axis, 0)
+    counts = np.isfinite(ordered).sum(axis=0)
+    low = np.take_along_axis(ordered, np.maximum(0, (counts - 1) // 2)[None], axis=0)[0]
+    high = np.take_along_axis(ordered, np.minimum(len(ordered) - 1, counts // 2)[None], axis=0)[0]
+    return np.where(counts > 0, (low + high) / 2, np.nan)
+
+
+def _better(before: Array, after: Array) -> bool:
+    """The errors after are smaller by more than chance, day by day (a day's errors hang together)."""
+    bound = 3 * robust_scale(before[np.isfinite(before)])
+    gain = np.minimum(np.abs(before), bound) - np.minimum(np.abs(after), bound)
+    by_day = gain.reshape(-1, 24)
+    counts = np.isfinite(by_day).sum(axis=1)
+    sums = np.where(np.isfinite(by_day), by_day, 0.0).sum(axis=1)[counts > 0]
+    total = float(np.nansum(np.minimum(np.abs(before), bound)))
+    if len(sums) < 2 or sums.sum() <= WORTHWHILE * total:
+        return False
+    error = float(sums.std(ddof=1)) * np.sqrt(len(sums))
+    return bool(sums.sum() > EVIDENCE * error)
