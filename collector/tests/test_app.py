@@ -137,5 +137,5 @@ def test_the_metrics_are_served(client: TestClient) -> None:
     client.post(RUN)
     answer = client.get("/metrics")
     assert answer.status_code == 200
-    assert answer.headers["content-type"].startswith("text/plain; version=")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert "# TYPE modelward_check_runs_total counter" in answer.text

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 from collector.tests.store_documents import NOON, result
+from prometheus_client.parser import text_string_to_metric_families
 
 from modelward_collector.checks.result import CheckKind, Finding, Status
 from modelward_collector.metrics import Metrics, drift_scores
@@ -88,3 +90,27 @@ def test_an_older_result_does_not_replace_a_newer_one() -> None:
     metrics.restore([result(end=NOON.replace(hour=1))])
     shown = series(metrics)
     assert shown['modelward_check_status{check="drift",model="delay",version="1"}'] == Status.WARNING.rank
+
+
+def test_names_of_any_kind_are_read_back_as_they_are() -> None:
+    odd = 'a "quoted" \\ name\nover two lines, {ünï}'
+    metrics = Metrics(max_features=50)
+    metrics.ran([replace(result(model=odd), findings=(drift(odd, 0.5),))])
+    families = {family.name: family for family in text_string_to_metric_families(metrics.render().decode())}
+    (effect,) = [sample for sample in families["modelward_drift_score"].samples if sample.labels["test"] == "effect"]
+    assert (effect.labels["model"], effect.labels["feature"], effect.value) == (odd, odd, 0.5)
+    assert families["modelward_check_runs"].type == "counter"
+
+
+def test_the_series_of_a_fleet_are_rendered_in_a_moment() -> None:
+    metrics = Metrics(max_features=50)
+    findings = tuple(drift(f"feature {number}", 0.1) for number in range(30))
+    for model in range(1_000):
+        metrics.ran([replace(result(model=f"model {model}"), findings=findings)])
+    taken = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        lines = metrics.render().count(b"\n")
+        taken.append(time.perf_counter() - begun)
+    assert lines > 60_000
+    assert min(taken) < 1

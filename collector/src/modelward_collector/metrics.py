@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from modelward_collector.checks.result import CheckKind, CheckResult, Finding, Status
 from modelward_collector.standing import current
@@ -21,16 +21,37 @@ EFFECT = "effect"
 _NOT_METRICS = frozenset({"labels", "labels_share", "predictions"})
 
 
+_HELP = {
+    "modelward_check_status": "Outcome of the latest run: 0 ok, 1 no data, 2 warning, 3 critical, 4 the check failed.",
+    "modelward_check_rows": "Rows that the latest run looked at.",
+    "modelward_check_last_success_timestamp_seconds": "When a run of the check last ended without failing.",
+    "modelward_drift_score": "A feature's drift by one test, in its own unit; effect is from 0 to 1 for all.",
+    "modelward_drift_detected": "Features found drifting by the latest run.",
+    "modelward_quality_violations": "Data-quality rules broken in the latest run.",
+    "modelward_performance": "A performance metric over the labelled predictions, in its own unit.",
+    "modelward_performance_labels": "Predictions of the window whose actual is in.",
+}
+"""The series that results become, all of them gauges."""
+
+Key = tuple[str, CheckKind]
+Lines = Mapping[str, Sequence[str]]
+"""Exposition lines by the name of their series."""
+
+
 class Metrics:
     """What `/metrics` shows. A series exists while the latest run of its check gives it, so none goes stale.
 
-    Safe to use from several threads.
+    A fleet's results are hundreds of thousands of lines, so each result is written out once, when it comes, and not at
+    every scrape. Safe to use from several threads.
     """
 
     def __init__(self, max_features: int) -> None:
         self.registry = CollectorRegistry()
-        self._latest = _LatestResults(max_features)
-        self.registry.register(self._latest)
+        self._max_features = max_features
+        self._lock = threading.Lock()
+        self._ends: dict[Key, datetime] = {}
+        self._lines: dict[Key, Lines] = {}
+        self._succeeded: dict[Key, datetime] = {}
         self._runs = Counter(
             "modelward_check_runs", "Runs of checks by their outcome.", ("check", "status"), registry=self.registry
         )
@@ -47,126 +68,94 @@ class Metrics:
                 self._runs.labels(check, status)
 
     def ran(self, results: Sequence[CheckResult]) -> None:
-        """Count a scheduled run, and show its results in place of the run before."""
+        """Count a scheduled run of one check of one model, and show its results in place of the run before."""
         for result in results:
             self._runs.labels(result.check, result.status).inc()
             self._seconds.labels(result.check).observe(result.duration_seconds)
-        self._latest.replace(results)
+        if results:
+            self._show(results)
 
     def restore(self, results: Iterable[CheckResult]) -> None:
         """Show what the store has of every (model, version, check), without counting it as run."""
-        self._latest.restore(results)
+        grouped: dict[Key, list[CheckResult]] = {}
+        for result in current(results):
+            grouped.setdefault((result.model, result.check), []).append(result)
+        for key, group in grouped.items():
+            known = self._ends.get(key)
+            if known is None or known < group[0].end:
+                self._show(group)
+
+    def _show(self, results: Sequence[CheckResult]) -> None:
+        key = (results[0].model, results[0].check)
+        lines: dict[str, list[str]] = {}
+        for result in results:
+            for name, labels, value in series_of(result, self._max_features):
+                lines.setdefault(name, []).append(_line(name, labels, value))
+        succeeded = [result.ran_at for result in results if result.status is not Status.ERROR]
+        with self._lock:
+            self._ends[key] = max(result.end for result in results)
+            self._lines[key] = lines
+            if succeeded:
+                self._succeeded[key] = max(succeeded)
 
     def forget(self, model: str, check: CheckKind | None = None) -> None:
         """Stop showing a model that is gone, or one check of it that was switched off."""
-        self._latest.forget(model, check)
+        with self._lock:
+            for key in [key for key in self._ends if key[0] == model and check in (None, key[1])]:
+                del self._ends[key], self._lines[key]
+                self._succeeded.pop(key, None)
 
     def observe(self, collector: Collector) -> None:
         """Show another part's series too."""
         self.registry.register(collector)
 
     def render(self) -> bytes:
-        """The exposition, text format 0.0.4."""
-        return generate_latest(self.registry)
-
-
-class _LatestResults(Collector):
-    def __init__(self, max_features: int) -> None:
-        self._max_features = max_features
-        self._lock = threading.Lock()
-        self._results: dict[tuple[str, CheckKind], tuple[CheckResult, ...]] = {}
-        self._succeeded: dict[tuple[str, CheckKind], datetime] = {}
-
-    def describe(self) -> Iterable[Metric]:
-        return []
-
-    def replace(self, results: Sequence[CheckResult]) -> None:
-        if not results:
-            return
-        key = (results[0].model, results[0].check)
+        """The exposition, Prometheus text format."""
         with self._lock:
-            self._results[key] = tuple(results)
-            self._note_success(key, results)
-
-    def _note_success(self, key: tuple[str, CheckKind], results: Iterable[CheckResult]) -> None:
-        for result in results:
-            if result.status is not Status.ERROR:
-                known = self._succeeded.get(key)
-                self._succeeded[key] = result.ran_at if known is None else max(known, result.ran_at)
-
-    def restore(self, results: Iterable[CheckResult]) -> None:
-        grouped: dict[tuple[str, CheckKind], list[CheckResult]] = {}
-        for result in current(results):
-            grouped.setdefault((result.model, result.check), []).append(result)
-        with self._lock:
-            for key, group in grouped.items():
-                mine = self._results.get(key)
-                if mine is None or max(result.end for result in mine) <= group[0].end:
-                    self._results[key] = tuple(group)
-                self._note_success(key, group)
-
-    def forget(self, model: str, check: CheckKind | None) -> None:
-        with self._lock:
-            for key in [key for key in self._results if key[0] == model and check in (None, key[1])]:
-                del self._results[key]
-                self._succeeded.pop(key, None)
-
-    def collect(self) -> Iterator[Metric]:
-        with self._lock:
-            results = [result for group in self._results.values() for result in group]
+            shown = list(self._lines.values())
             succeeded = dict(self._succeeded)
-        status = GaugeMetricFamily(
-            "modelward_check_status",
-            "Outcome of the latest run: 0 ok, 1 no data, 2 warning, 3 critical, 4 the check itself failed.",
-            labels=("model", "version", "check"),
-        )
-        rows = GaugeMetricFamily(
-            "modelward_check_rows", "Rows that the latest run looked at.", labels=("model", "version", "check")
-        )
-        score = GaugeMetricFamily(
-            "modelward_drift_score",
-            "A feature's drift by one test, in the test's own unit; effect is on a scale from 0 to 1 that all share.",
-            labels=("model", "version", "feature", "test"),
-        )
-        detected = GaugeMetricFamily(
-            "modelward_drift_detected", "Features found drifting by the latest run.", labels=("model", "version")
-        )
-        violations = GaugeMetricFamily(
-            "modelward_quality_violations", "Data-quality rules broken in the latest run.", labels=("model", "version")
-        )
-        performance = GaugeMetricFamily(
-            "modelward_performance",
-            "A performance metric over the labelled predictions, in its own unit.",
-            labels=("model", "version", "metric"),
-        )
-        labels = GaugeMetricFamily(
-            "modelward_performance_labels", "Predictions of the window whose actual is in.", labels=("model", "version")
-        )
-        success = GaugeMetricFamily(
-            "modelward_check_last_success_timestamp_seconds",
-            "When a run of the check last ended without failing.",
-            labels=("model", "check"),
-        )
-        for (model, check), moment in succeeded.items():
-            success.add_metric((model, check), moment.timestamp())
-        for result in results:
-            who = (result.model, result.version)
-            status.add_metric((*who, result.check), result.status.rank)
-            rows.add_metric((*who, result.check), result.rows)
-            if result.status in (Status.ERROR, Status.NO_DATA):
-                continue
-            bad = [finding for finding in result.findings if finding.status.rank >= Status.WARNING.rank]
-            if result.check is CheckKind.DRIFT:
-                detected.add_metric(who, result.numbers.get("drifted", 0.0))
-                for feature, test, value in drift_scores(result.findings, self._max_features):
-                    score.add_metric((*who, feature, test), value)
-            elif result.check is CheckKind.QUALITY:
-                violations.add_metric(who, len(bad))
-            elif result.check is CheckKind.PERFORMANCE:
-                labels.add_metric(who, result.numbers.get("labels", 0.0))
-                for metric, value in performance_values(result):
-                    performance.add_metric((*who, metric), value)
-        yield from (status, rows, score, detected, violations, performance, labels, success)
+        by_name: dict[str, list[str]] = {name: [] for name in _HELP}
+        for lines in shown:
+            for name, some in lines.items():
+                by_name[name] += some
+        name = "modelward_check_last_success_timestamp_seconds"
+        by_name[name] = [
+            _line(name, {"check": check, "model": model}, moment.timestamp())
+            for (model, check), moment in succeeded.items()
+        ]
+        text = [
+            f"# HELP {name} {_HELP[name]}\n# TYPE {name} gauge\n{''.join(lines)}" for name, lines in by_name.items()
+        ]
+        return generate_latest(self.registry) + "".join(text).encode()
+
+
+def _line(name: str, labels: Mapping[str, str], value: float) -> str:
+    shown = ",".join(f'{label}="{_escaped(text)}"' for label, text in sorted(labels.items()))
+    return f"{name}{{{shown}}} {floatToGoString(value)}\n"  # type: ignore[no-untyped-call]
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+def series_of(result: CheckResult, max_features: int) -> Iterator[tuple[str, dict[str, str], float]]:
+    """(name, labels, value) of each series that one result becomes."""
+    who = {"model": result.model, "version": result.version}
+    yield "modelward_check_status", {**who, "check": result.check}, result.status.rank
+    yield "modelward_check_rows", {**who, "check": result.check}, result.rows
+    if result.status in (Status.ERROR, Status.NO_DATA):
+        return
+    if result.check is CheckKind.DRIFT:
+        yield "modelward_drift_detected", who, result.numbers.get("drifted", 0.0)
+        for feature, test, value in drift_scores(result.findings, max_features):
+            yield "modelward_drift_score", {**who, "feature": feature, "test": test}, value
+    elif result.check is CheckKind.QUALITY:
+        broken = sum(finding.status.rank >= Status.WARNING.rank for finding in result.findings)
+        yield "modelward_quality_violations", who, broken
+    elif result.check is CheckKind.PERFORMANCE:
+        yield "modelward_performance_labels", who, result.numbers.get("labels", 0.0)
+        for metric, value in performance_values(result):
+            yield "modelward_performance", {**who, "metric": metric}, value
 
 
 def drift_scores(findings: Iterable[Finding], max_features: int) -> list[tuple[str, str, float]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from pydantic import BaseModel
 
 from modelward_collector import __version__
@@ -48,4 +48,4 @@ def ready(context: ContextOf, request: Request) -> Ready | Response:
 def metrics(request: Request) -> Response:
     """The collector's series for Prometheus."""
     exposition: Metrics = request.app.state.metrics
-    return Response(exposition.render(), media_type=CONTENT_TYPE_LATEST)
+    return Response(exposition.render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
