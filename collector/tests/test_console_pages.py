@@ -218,7 +218,7 @@ def test_every_window_can_be_picked(browse: TestClient, window: str) -> None:
     answer = browse.get(links.model(FLIGHTS, window=window))
     assert answer.status_code == 200
     chosen = re.findall(r'aria-current="true" title="([^"]*)"', answer.text)
-    expected = {"24h": "24 hours", "7d": "7 days", "1y": "1 year", "all": "All"}.get(window, "30 days")
+    expected = {"24h": "24 hours", "7d": "7 days", "30d": "30 days", "1y": "1 year"}.get(window, "All")
     assert chosen[0] == expected
 
 

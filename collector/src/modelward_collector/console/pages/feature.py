@@ -14,7 +14,7 @@ from modelward_collector.console.charts import Axis, Distribution, Line, Point, 
 from modelward_collector.console.comparison import Compared, distribution, feature_of, segments
 from modelward_collector.console.history import Past
 from modelward_collector.console.pages.missing import missing
-from modelward_collector.console.pages.model import DEFAULT_RANGE, RANGES, span_of
+from modelward_collector.console.pages.model import RANGES, range_of, span_of
 from modelward_collector.console.site import PageView, Site
 from modelward_collector.console.standings import DRIFT, Standing, flagged, standing_of
 
@@ -102,8 +102,7 @@ def feature_page(site: Site, model: str, name: str, query: Mapping[str, str]) ->
     current = compared.current_feature(name) if compared else None
     reference = compared.reference_feature(name) if compared else None
     finding = _finding(result, name)
-    chosen = query.get("window", DEFAULT_RANGE)
-    chosen = chosen if chosen in RANGES else DEFAULT_RANGE
+    chosen = range_of(site, query)
     span = span_of(standing, chosen, moment)
     past = site.history.past(model, CheckKind.DRIFT, span, versions=2, least=standing.spec.checks.drift.every)
     scores = _scores(site, past, name)

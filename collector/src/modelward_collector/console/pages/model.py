@@ -40,7 +40,6 @@ RANGES = {
 }
 """What the window picker offers."""
 
-DEFAULT_RANGE = "30d"
 _VERSIONS = 4
 _KINDS = ("current", "second", "third", "fourth")
 _SEGMENTS = 30
@@ -115,8 +114,7 @@ def model_page(site: Site, name: str, query: Mapping[str, str]) -> PageView:
     if standing is None:
         return missing(site, f"There is no model called “{human.short(name)}”.")
     moment = site.moment()
-    chosen = query.get("window", DEFAULT_RANGE)
-    chosen = chosen if chosen in RANGES else DEFAULT_RANGE
+    chosen = range_of(site, query)
     span = span_of(standing, chosen, moment)
     several = max(1, min(_VERSIONS, len({result.version for result in standing.results})))
 
@@ -155,6 +153,14 @@ def model_page(site: Site, name: str, query: Mapping[str, str]) -> PageView:
         },
         section="models",
     )
+
+
+def range_of(site: Site, query: Mapping[str, str]) -> str:
+    """The choice in the query; else the last month, or all when data is replayed, which is looked at as a whole."""
+    wanted = query.get("window", "")
+    if wanted in RANGES:
+        return wanted
+    return "all" if site.context.clock.replays else "30d"
 
 
 def span_of(standing: Standing, chosen: str, moment: Moment) -> Span:
