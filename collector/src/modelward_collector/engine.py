@@ -20,12 +20,14 @@ from modelward_collector.checks.quality import check_quality
 from modelward_collector.checks.result import CheckKind, CheckResult, Status
 from modelward_collector.checks.window import ReferenceProfile, Window
 from modelward_collector.clock import Clock
+from modelward_collector.expectations import need_rows
 from modelward_collector.metrics import Metrics
 from modelward_collector.models import ModelSpec, ReferenceFile, ReferenceRolling, Schedule
 from modelward_collector.models import Task as ModelTask
 from modelward_collector.registry import Registry
 from modelward_collector.span import Span
 from modelward_collector.store.protocol import Store, StoreUnavailableError
+from modelward_collector.store.sampling import load_sample
 from modelward_collector.store.windows import load_reference, load_window
 
 logger = logging.getLogger(__name__)
@@ -197,6 +199,8 @@ class Loader:
         """Hold each version's traffic against the schema and the reference."""
         window = load_window(self._store, task.spec.model, task.span)
         duplicates = self._store.duplicate_ids(task.span, model=task.spec.model)
+        needed = need_rows(task.spec.expectations)
+        sample = load_sample(self._store, task.spec.model, task.span) if needed else None
         last_seen = self._last_seen(task)
 
         def judge(version: str) -> CheckResult:
@@ -206,6 +210,7 @@ class Loader:
                 self.reference(task.spec, version, task.span),
                 window,
                 duplicate_ids=duplicates,
+                sample=sample,
                 last_seen=last_seen,
                 now=task.now,
             )

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from modelward_agent.settings import ReadableFile
 from modelward_collector.durations import Duration
+from modelward_collector.expectations import Expectation
 
 
 class Task(StrEnum):
@@ -233,6 +234,7 @@ class ModelSpec(_Strict):
     reference: Reference = ReferenceRolling(kind="rolling")
     features: dict[str, FeatureSchema] = Field(default_factory=dict)
     output: OutputSchema = OutputSchema()
+    expectations: Annotated[tuple[Expectation, ...], Field(max_length=1_000)] = ()
     checks: Checks = Checks()
     configured: bool = Field(True, exclude=True, description="False for a model that was only seen")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from modelward_collector.checks.quality.expectations import judge_all
+from modelward_collector.checks.quality.expectations_sample import EventSample
 from modelward_collector.checks.quality.features import FEATURE_RULES
 from modelward_collector.checks.quality.judged import Judged
 from modelward_collector.checks.quality.outputs import outputs
@@ -23,22 +25,27 @@ def check_quality(
     window: Window,
     *,
     duplicate_ids: int = 0,
+    sample: EventSample | None = None,
     last_seen: datetime | None = None,
     now: datetime,
 ) -> CheckResult:
-    """Judge the traffic of one version in a window against the model's schema and reference.
+    """Judge the traffic of one version in a window against the model's schema, expectations and reference.
 
-    `duplicate_ids` is how many predictions of the window (all versions) repeat an id, `last_seen` the end of the latest
-    profile of the version (None: the window's). A window without rows is judged by freshness and volume alone.
+    `duplicate_ids` is how many predictions of the window (all versions) repeat an id, `sample` some of its rows (all
+    versions), which a few expectations need, `last_seen` the end of the latest profile of the version (None: the
+    window's). A window without rows is judged by freshness and volume alone.
     """
     profile = window.profile(version)
     judged = Judged.of(spec, profile, reference)
+    all_rows = sum(mine.rows for mine in window.profiles.values())
     findings = [*freshness(spec, last_seen or window.last_row, now), *volume(spec, version, window, reference)]
     if profile.rows:
         for rule in FEATURE_RULES:
             findings += rule(judged)
-        findings += duplicates(judged, duplicate_ids, sum(p.rows for p in window.profiles.values()))
+        findings += duplicates(judged, duplicate_ids, all_rows)
         findings += outputs(judged)
+    rows = sample.of(version) if sample is not None else None
+    findings += judge_all(spec.expectations, profile, rows, all_rows=all_rows, duplicate_ids=duplicate_ids)
     violations = [finding for finding in findings if finding.status in (Status.WARNING, Status.CRITICAL)]
     status = worst(*(finding.status for finding in violations))
     if not violations and not profile.rows:
