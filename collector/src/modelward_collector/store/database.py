@@ -32,7 +32,10 @@ MIGRATIONS: Final = (
         UNIQUE (alias, id)
     );
     CREATE INDEX documents_at ON documents (alias, at);
-    CREATE INDEX documents_model_at ON documents (alias, model, at, kind);
+    CREATE INDEX documents_model_at ON documents (alias, model, at);
+    -- Errors, stages and the like are few among predictions, which the other index finds soon enough.
+    CREATE INDEX documents_rare_kind_at ON documents (alias, kind, at, model)
+        WHERE kind NOT IN ('prediction', 'actual');
 
     -- The narrow copy that labels are joined on. Clustered by time, so a span is read in one sweep.
     CREATE TABLE predictions (

@@ -86,12 +86,17 @@ class SqliteStore:
         """Documents newest first; `text` matches a message that has every one of its words, in any case."""
         where = ["alias = :alias", "at >= :start", "at < :end"]
         values: dict[str, Any] = {"alias": alias, **_bounds(span), "limit": limit + 1}
+        table = "documents"
         if model is not None:
             where.append("model = :model")
             values["model"] = model
         if kind is not None:
             where.append("kind = :kind")
             values["kind"] = kind
+            if kind not in ("prediction", "actual"):
+                where.append("kind NOT IN ('prediction', 'actual')")
+                # Without statistics SQLite would rather look through all that the model has.
+                table = "documents INDEXED BY documents_rare_kind_at"
         for number, word in enumerate((text or "").casefold().split()):
             where.append(f"instr(message, :word{number}) > 0")
             values[f"word{number}"] = word
@@ -99,7 +104,7 @@ class SqliteStore:
             where.append("(at, number) < (:after_at, :after_number)")
             values["after_at"], values["after_number"] = position
         query = f"""
-            SELECT at, number, id, source FROM documents WHERE {" AND ".join(where)}
+            SELECT at, number, id, source FROM {table} WHERE {" AND ".join(where)}
             ORDER BY at DESC, number DESC LIMIT :limit
         """  # noqa: S608 - the conditions are the literals above
         with self._database.read() as connection:
