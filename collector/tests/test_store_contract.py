@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -263,7 +264,23 @@ def test_a_page_is_not_shifted_by_what_comes_meanwhile(store: Store) -> None:
     assert second.after is None
 
 
-@pytest.mark.parametrize("cursor", ["nonsense", "W10", "é", "eyJhIjogMX0"])
+def _cursor(*position: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(position).encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "nonsense",
+        "W10",
+        "é",
+        "eyJhIjogMX0",
+        _cursor(2**64 - 1, 1),
+        _cursor(1.5, 1),
+        _cursor(None, None),
+        _cursor(True, 1),
+    ],
+)
 def test_a_text_that_is_no_cursor_is_refused_by_name(store: Store, cursor: str) -> None:
     with pytest.raises(ValueError, match="is no cursor"):
         store.events(Alias.LOGS, DAY, after=cursor)

@@ -23,8 +23,12 @@ def decode(cursor: str | None, length: int) -> list[Any] | None:
         position = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         if not isinstance(position, list) or len(position) != length:
             raise ValueError
-        if any(not isinstance(value, (int, str)) for value in position):
+        if any(not isinstance(value, str) and not _is_integer(value) for value in position):
             raise ValueError
     except (ValueError, binascii.Error):
         raise ValueError(f'"{cursor:.60}" is no cursor; take it from the page before, or leave it out') from None
     return position
+
+
+def _is_integer(value: object) -> bool:
+    return type(value) is int and -(2**63) <= value < 2**63
