@@ -23,6 +23,7 @@ from modelward_collector.config import ClockKind, CollectorConfig, SqliteSetting
 from modelward_collector.console import console_router, not_found
 from modelward_collector.context import Context
 from modelward_collector.engine import Engine
+from modelward_collector.forecasts import Forecasts
 from modelward_collector.maintenance import Maintenance, MaintenanceSettings
 from modelward_collector.metrics import Metrics
 from modelward_collector.probes import ProbeRunner
@@ -37,6 +38,9 @@ COMPRESSED_FROM_BYTES = 1024
 MAINTENANCE_EVERY = timedelta(minutes=2)
 """A reader of a long span merges what is not rolled up yet, so this is soon after each hour's end."""
 
+
+FORECASTS_EVERY = timedelta(minutes=1)
+"""How often it is asked whether a series has a new point."""
 
 PROBES_EVERY = timedelta(seconds=5)
 """How often it is asked which probes are due."""
@@ -81,7 +85,13 @@ def build(config: CollectorConfig, store: Store | None = None) -> Collector:
         runner=workers,
     )
     maintenance = Maintenance(store, MaintenanceSettings.of(config))
-    chores = [Upkeep("maintenance", MAINTENANCE_EVERY, maintenance.run)]
+    delay = timedelta(0) if clock.replays else config.agents.delay
+    forecasts = Forecasts(store, agent_window=config.agents.window, delay=delay)
+    metrics.observe(forecasts)
+    chores = [
+        Upkeep("maintenance", MAINTENANCE_EVERY, maintenance.run),
+        Upkeep("forecasts", FORECASTS_EVERY, forecasts.run),
+    ]
     if config.probes:
         probing = Probing(ProbeRunner(config.probes), store)
         metrics.observe(probing.runner)

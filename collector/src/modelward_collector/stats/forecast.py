@@ -177,7 +177,7 @@ def fit(
     stretch[index] = parts.stretch[kept]
     x[: min(WARM_UP, size // 4)] = np.nan
     first = int(parts.seconds[kept][0])
-    spread = state.spread_at(first + step * np.arange(size))
+    spread = state.spread_at(first + step * np.arange(float(size)))
     squares, products = np.zeros((horizon, REGRESSORS, REGRESSORS)), np.zeros((horizon, REGRESSORS))
     errors = np.full((min(ERRORS_KEPT, size), horizon), np.nan)
     ridge = RIDGE * max(state.scale, _TINY) ** 2 * np.eye(REGRESSORS)

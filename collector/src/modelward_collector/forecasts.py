@@ -1,0 +1,303 @@
+"""Follows every series of every model: forecasts it an hour ahead, says how odd its newest point is, exports both."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+import numpy as np
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from modelward_collector.engine import floor
+from modelward_collector.series import HOUR, RESULT_CHECKS, Points, is_of, measure_of, moment, results, traffic
+from modelward_collector.span import Span
+from modelward_collector.stats.forecast import (
+    BANDS,
+    Anomaly,
+    Forecast,
+    ForecastState,
+    TooLittleHistoryError,
+    assess,
+    fit,
+    forecast,
+    update,
+)
+from modelward_collector.store.protocol import SeenModel, Store, StoreUnavailableError
+
+logger = logging.getLogger(__name__)
+
+AHEAD: Final = timedelta(hours=1)
+STEP: Final = timedelta(minutes=10)
+"""Long enough for a quantile of a quiet model's latency, short enough that the newest point is news."""
+
+HISTORY: Final = timedelta(days=35)
+"""What a fit reads: five weeks, in hours that maintenance merged."""
+FINE: Final = timedelta(days=1)
+"""Of which this much step by step; minutes are kept for two days by default."""
+REFIT_EVERY: Final = timedelta(days=1)
+"""So that a season is found when there is history enough, and late profiles are counted."""
+
+QUIET_AFTER: Final = timedelta(days=1)
+"""A version without traffic for this long has no series any more."""
+MOST_VERSIONS: Final = 4
+"""Of one model, those with the latest traffic."""
+
+FITTING_SECONDS: Final = 30.0
+"""One run begins no more fits after this time: what is new waits for the next run, what is known is kept current."""
+STOPPED_AFTER_SECONDS: Final = 900.0
+"""Without a run for this long (another collector has the lease) nothing is exported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """One series as of its newest point: `at` is when that step ended.
+
+    `anomaly` and `forecast` are None while there is too little history; `points_missing` is how many points are needed
+    yet. `season` is what was found to repeat: none, day or week.
+    """
+
+    model: str
+    version: str
+    series: str
+    at: datetime
+    value: float
+    season: str
+    anomaly: Anomaly | None = None
+    forecast: Forecast | None = None
+    points_missing: int = 0
+
+
+@dataclass(slots=True)
+class _Followed:
+    """One model version; changed by one run at a time."""
+
+    until: datetime
+    fitted_at: datetime
+    states: dict[str, ForecastState] = field(default_factory=dict)
+    outlooks: dict[str, Outlook] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastReport:
+    """What one run did; `waiting` versions are left for the next one, `failed` has the reason by version."""
+
+    versions: int = 0
+    fitted: int = 0
+    waiting: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+class Forecasts(Collector):
+    """The job, and its series for `/metrics`. `run` is for one thread at a time, the rest for any."""
+
+    def __init__(
+        self, store: Store, *, agent_window: timedelta = timedelta(minutes=1), delay: timedelta = timedelta(seconds=90)
+    ) -> None:
+        self._store = store
+        self._delay = delay
+        self._step = step_of(agent_window)
+        self._lock = threading.Lock()
+        self._followed: dict[tuple[str, str], _Followed] = {}
+        self._ran_at = float("-inf")
+
+    def run(self, now: datetime) -> ForecastReport:
+        """Take in what is new up to `now`; `StoreUnavailableError` when the store did not answer."""
+        end = floor(now - self._delay, self._step)
+        wanted = list(_active(self._store.seen_models(), end))
+        with self._lock:
+            for key in self._followed.keys() - set(wanted):
+                del self._followed[key]
+        begun = time.monotonic()
+        fitted = waiting = 0
+        failed: dict[str, str] = {}
+        for key in wanted:
+            known = self._followed.get(key)
+            stale = known is None or end - known.fitted_at >= REFIT_EVERY
+            try:
+                if stale and (not fitted or time.monotonic() - begun < FITTING_SECONDS):
+                    self._keep(key, self._fit(key, end))
+                    fitted += 1
+                elif known is not None:
+                    self._follow(key, known, end)
+                else:
+                    waiting += 1
+            except StoreUnavailableError:
+                raise
+            except Exception as error:  # one version must not keep the others from being followed
+                logger.exception("forecasting %s %s failed", *key)
+                failed[" ".join(key)] = f"{type(error).__name__}: {error}"
+        self._ran_at = time.monotonic()
+        return ForecastReport(len(wanted), fitted, waiting, failed)
+
+    def outlooks(self, model: str, version: str | None = None) -> list[Outlook]:
+        """The model's series as of their newest points, by version and name."""
+        with self._lock:
+            return [
+                outlook
+                for (its_model, its_version), followed in sorted(self._followed.items())
+                if its_model == model and version in (None, its_version)
+                for _, outlook in sorted(followed.outlooks.items())
+            ]
+
+    # -- one version --------------------------------------------------------------------------------------------
+    def _fit(self, key: tuple[str, str], end: datetime) -> _Followed:
+        start, fine = end - HISTORY, floor(end - FINE, timedelta(days=1))
+        stride = max(HOUR, self._step)
+        older = traffic(self._store, *key, Span(start, fine), self._step, stride=stride)
+        newer = traffic(self._store, *key, Span(fine, end), self._step, filled=bool(older))
+        followed = _Followed(until=end, fitted_at=end)
+        for name in older.keys() | newer.keys():
+            self._begin(key, followed, name, _joined(older.get(name), newer.get(name)), self._step)
+        for check in RESULT_CHECKS:
+            for name, points in results(self._store, *key, check, Span(start, end)).items():
+                self._begin(key, followed, name, points, HOUR)
+        return followed
+
+    def _begin(self, key: tuple[str, str], followed: _Followed, name: str, points: Points, step: timedelta) -> None:
+        """Fit all but the newest point, then take that in as any later one."""
+        size, horizon = int(step.total_seconds()), max(1, round(AHEAD / step))
+        measure = measure_of(name)
+        history = slice(None, -1) if len(points.seconds) > 1 else slice(None)
+        try:
+            followed.states[name] = fit(
+                points.seconds[history],
+                points.values[history],
+                size,
+                horizon,
+                measure=measure,
+                lengths=points.lengths[history],
+            )
+        except TooLittleHistoryError:
+            return
+        self._take(key, followed, name, points)
+
+    def _follow(self, key: tuple[str, str], followed: _Followed, end: datetime) -> None:
+        if end <= followed.until:
+            return
+        new = traffic(self._store, *key, Span(followed.until, end), self._step, filled=True)
+        for name, points in new.items():
+            self._go_on(key, followed, name, points, self._step)
+        for check in RESULT_CHECKS:
+            # A result's window may end long ago (labels are late), so what is new is what follows the newest known.
+            known = [state.seconds for name, state in followed.states.items() if is_of(name, check)]
+            since = moment(max(known)) + HOUR if known else end - HISTORY
+            for name, points in results(self._store, *key, check, Span(since, end)).items():
+                self._go_on(key, followed, name, points, HOUR)
+        followed.until = end
+
+    def _go_on(self, key: tuple[str, str], followed: _Followed, name: str, points: Points, step: timedelta) -> None:
+        if name in followed.states:
+            self._take(key, followed, name, points)
+        else:
+            self._begin(key, followed, name, points, step)
+
+    def _take(self, key: tuple[str, str], followed: _Followed, name: str, points: Points) -> None:
+        state = followed.states[name]
+        anomaly = followed.outlooks[name].anomaly if name in followed.outlooks else None
+        new = points.since(state.seconds)
+        for i, (at, value) in enumerate(zip(new.seconds.tolist(), new.values.tolist(), strict=True)):
+            if i == len(new.seconds) - 1:
+                try:
+                    anomaly = assess(state, at, value)
+                except TooLittleHistoryError:
+                    anomaly = None
+            state = update(state, at, value)
+        try:
+            ahead = forecast(state, state.horizon)
+        except TooLittleHistoryError:
+            ahead = None
+        value = float(new.values[-1]) if len(new.values) else float(points.values[-1])
+        outlook = Outlook(
+            model=key[0],
+            version=key[1],
+            series=name,
+            at=moment(state.seconds + state.seasonal.step),
+            value=value,
+            season=state.seasonal.profile.kind,
+            anomaly=anomaly,
+            forecast=ahead,
+            points_missing=state.points_missing,
+        )
+        with self._lock:
+            followed.states[name] = state
+            followed.outlooks[name] = outlook
+
+    def _keep(self, key: tuple[str, str], followed: _Followed) -> None:
+        with self._lock:
+            self._followed[key] = followed
+
+    # -- /metrics -----------------------------------------------------------------------------------------------
+    def describe(self) -> Iterable[Metric]:
+        """Nothing ahead of time: the series come and go with the models."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """The newest points, their scores, and the forecasts 60 minutes after them."""
+        labels = ("model", "version", "series")
+        value = GaugeMetricFamily("modelward_series_value", "The newest point of a model's series.", labels=labels)
+        ahead = GaugeMetricFamily(
+            "modelward_series_forecast",
+            "What is expected 60 minutes after the newest point: the median, and the ends of the 95% band.",
+            labels=(*labels, "quantile"),
+        )
+        score = GaugeMetricFamily(
+            "modelward_series_anomaly",
+            "How far out the newest point is, in standard deviations of a normal value as rare; negative is low.",
+            labels=labels,
+        )
+        for outlook in self._shown():
+            who = (outlook.model, outlook.version, outlook.series)
+            value.add_metric(who, outlook.value)
+            if outlook.anomaly is not None:
+                score.add_metric(who, outlook.anomaly.score)
+            if outlook.forecast is not None:
+                low, high = outlook.forecast.bands[BANDS[-1]]
+                for quantile, number in (("0.025", low), ("0.5", outlook.forecast.median), ("0.975", high)):
+                    ahead.add_metric((*who, quantile), number)
+        yield from (value, ahead, score)
+
+    def _shown(self) -> list[Outlook]:
+        """Without those whose hour ahead is over: their traffic is too thin to say anything now."""
+        if time.monotonic() - self._ran_at > STOPPED_AFTER_SECONDS:
+            return []
+        with self._lock:
+            return [
+                outlook
+                for _, followed in sorted(self._followed.items())
+                for name, outlook in sorted(followed.outlooks.items())
+                if followed.states[name].seasonal.step == int(HOUR.total_seconds())
+                or outlook.at + AHEAD > followed.until
+            ]
+
+
+def step_of(agent_window: timedelta) -> timedelta:
+    """The series' step: ten minutes, or the next part of an hour that is whole agents' windows, or that window."""
+    for minutes in (10, 15, 20, 30, 60):
+        step = timedelta(minutes=minutes)
+        if step >= STEP and not step % agent_window:
+            return step
+    return agent_window
+
+
+def _active(seen: Iterable[SeenModel], end: datetime) -> Iterator[tuple[str, str]]:
+    by_model: dict[str, list[SeenModel]] = {}
+    for one in seen:
+        if one.last_seen >= end - QUIET_AFTER and one.first_seen < end:
+            by_model.setdefault(one.model, []).append(one)
+    for model in sorted(by_model):
+        latest = sorted(by_model[model], key=lambda one: (one.last_seen, one.version), reverse=True)
+        yield from ((model, one.version) for one in latest[:MOST_VERSIONS])
+
+
+def _joined(before: Points | None, after: Points | None) -> Points:
+    parts = [part for part in (before, after) if part is not None]
+    seconds, values, lengths = ([getattr(part, name) for part in parts] for name in ("seconds", "values", "lengths"))
+    joined = Points(np.concatenate(seconds), np.concatenate(values), np.concatenate(lengths))
+    order = np.argsort(joined.seconds, kind="stable")
+    return Points(joined.seconds[order], joined.values[order], joined.lengths[order])
