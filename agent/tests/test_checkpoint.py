@@ -15,6 +15,7 @@ from modelward_agent.journal.checkpoint import (
     Shipped,
     StateError,
     agent_id,
+    key_host,
     write_durably,
 )
 from modelward_agent.profile.profile import Profile, ProfileKey
@@ -52,6 +53,11 @@ def test_a_failed_write_leaves_the_old_content_and_no_litter(tmp_path: Path) -> 
 def test_the_agents_id_is_made_once(tmp_path: Path) -> None:
     assert agent_id(tmp_path) == agent_id(tmp_path)
     assert len(agent_id(tmp_path)) == 32
+
+
+def test_a_host_that_is_given_another_name_keeps_its_keys(tmp_path: Path) -> None:
+    assert key_host(tmp_path, "serving-1") == "serving-1"
+    assert key_host(tmp_path, "serving-2") == "serving-1"
 
 
 def test_a_commit_is_found_again_whole(tmp_path: Path) -> None:

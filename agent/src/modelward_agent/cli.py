@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import ctypes
 import fcntl
 import logging
+import resource
 import signal
 import sys
 import time
@@ -23,6 +26,8 @@ DEFAULT_CONFIG = Path("/etc/modelward/agent.yml")
 
 _FILES_PRINTED = 20
 _STALE_SECONDS = 10.0
+
+_M_ARENA_MAX, _M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -8, -3, -1  # of malloc.h
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -109,6 +114,8 @@ def _run(options: argparse.Namespace) -> int:
     from modelward_agent.journal.checkpoint import StateError
 
     config = load_config(options.config)
+    _use_memory_sparingly()
+    _allow_many_files()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Lines())
     log = logging.getLogger("modelward_agent")
@@ -129,6 +136,22 @@ def _run(options: argparse.Namespace) -> int:
     agent.run()
     log.info("ended")
     return 0
+
+
+def _use_memory_sparingly() -> None:
+    """Have glibc give back what is freed: one heap for all threads, large blocks apart, no tail kept."""
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_ARENA_MAX, 1)
+        mallopt(_M_MMAP_THRESHOLD, 128 * 1024)
+        mallopt(_M_TRIM_THRESHOLD, 1024 * 1024)
+
+
+def _allow_many_files() -> None:
+    """Each followed file is held open: take as many as this user may have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _cannot_start(error: OSError, listen: str | None) -> str:

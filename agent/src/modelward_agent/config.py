@@ -108,7 +108,7 @@ class Elasticsearch(_Strict):
     key_file: SecretFile | None = None
     connect_timeout: Duration = timedelta(seconds=5)
     timeout: Duration = timedelta(seconds=60)
-    batch_bytes: Annotated[Bytes, Field(ge=64 * 1024, le=64 * 2**20)] = 5 * 2**20
+    batch_bytes: Annotated[Bytes, Field(ge=64 * 1024, le=64 * 2**20)] = 2 * 2**20
     batch_seconds: Annotated[float, Field(ge=0.01, le=60)] = Field(
         1.0, description="how long an event may wait for others to travel with"
     )

@@ -22,8 +22,8 @@ import orjson
 
 from modelward_agent import __version__
 from modelward_agent.config import AgentConfig, Log, LogFormat
-from modelward_agent.journal.checkpoint import ASIDE, FileKeys, Offsets, Shipped, StateError
-from modelward_agent.journal.follow import READ_BYTES, Block, Followed, FollowedFile, Follower
+from modelward_agent.journal.checkpoint import ASIDE, FileKeys, Offsets, Shipped, StateError, key_host
+from modelward_agent.journal.follow import READ_BYTES, STEP_BYTES, Block, Followed, FollowedFile, Follower
 from modelward_agent.journal.parse import Malformed, Record
 from modelward_agent.journal.quarantine import Quarantine
 from modelward_agent.journal.source import Entries, JournalSource, Source
@@ -147,8 +147,8 @@ class Agent:
             _followed(config),
             FileKeys(folder),
             self._spool.offsets,
-            self._shipped.offsets,
-            config.host,
+            self._shipped.offsets.copy(),
+            key_host(folder, config.host),
             self._lost,
             self._handover.changed,
         )
@@ -321,7 +321,7 @@ class Agent:
         final = file.quiet(ENTRY_SECONDS) or not block.data.endswith(b"\n")
         entries = file.source.entries(block.data, final=final)
         if not entries.consumed:
-            if final or len(block.data) <= READ_BYTES // 2:
+            if final or len(block.data) <= STEP_BYTES // 2:
                 return False
             entries = file.source.entries(block.data, final=True)
         entries = self._bounded(entries)

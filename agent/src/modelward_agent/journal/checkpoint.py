@@ -81,13 +81,23 @@ def checked(path: Path, content: Any) -> dict[str, Any]:
 
 def agent_id(folder: Path) -> str:
     """The random name of this state folder, made at first sight; it goes into every profile's id."""
-    path = folder / "agent.id"
+    return _remembered(folder / "agent.id", secrets.token_hex(16))
+
+
+def key_host(folder: Path, host: str) -> str:
+    """The host that file keys are made of: the first one that this folder was used under.
+
+    A host that is given another name keeps its keys; with new ones every file would be read from its beginning.
+    """
+    return _remembered(folder / "key.host", host)
+
+
+def _remembered(path: Path, first: str) -> str:
     with contextlib.suppress(FileNotFoundError):
-        if name := path.read_text(encoding="ascii").strip():
+        if name := path.read_text(encoding="utf-8").strip():
             return name
-    name = secrets.token_hex(16)
-    write_durably(path, [name.encode() + b"\n"])
-    return name
+    write_durably(path, [first.encode() + b"\n"])
+    return first
 
 
 class Offsets:

@@ -27,7 +27,10 @@ from modelward_agent.journal.source import JournalSource, Source
 _log = logging.getLogger(__name__)
 
 READ_BYTES = MAX_LINE + 1
-"""One step: the longest line with its newline, so that whatever has no newline in it is too long."""
+"""The longest line with its newline: whatever has no newline in so much is too long."""
+
+STEP_BYTES = 256 * 1024
+"""One step: enough lines to be folded fast, few enough to be in memory as objects."""
 
 HEAD_BYTES = 1024
 """How much of a file's beginning tells it from another one."""
@@ -74,13 +77,17 @@ class Cursor:
         """
         if self._scanned:
             return self._skip(descriptor, limit)
-        wanted = READ_BYTES if limit is None else min(READ_BYTES, limit - self.offset)
-        data = os.pread(descriptor, wanted, self.offset) if wanted > 0 else b""
+        data = b""
+        for most in (STEP_BYTES, READ_BYTES):
+            wanted = most if limit is None else min(most, limit - self.offset)
+            data = os.pread(descriptor, wanted, self.offset) if wanted > 0 else b""
+            whole = data.rfind(b"\n") + 1
+            if whole:
+                return Block(self.offset, self.offset + whole, data[:whole])
+            if len(data) < most:
+                break
         if not data:
             return None
-        whole = data.rfind(b"\n") + 1
-        if whole:
-            return Block(self.offset, self.offset + whole, data[:whole])
         if len(data) == READ_BYTES:
             self._scanned = len(data)
             return Block(self.offset, self.offset)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
 import logging
+import random
 import ssl
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -23,7 +24,9 @@ _log = logging.getLogger(__name__)
 # All that is read of an answer; without it the answer is as long as the request.
 _FILTER = "errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by.reason"
 
-_GZIP_FROM = 1024
+_COMPRESSION = 1
+_GZIP = 31
+_ITEMS_COMPRESSED = 128
 
 
 class BulkError(Exception):
@@ -66,12 +69,13 @@ class _Answer:
 
 
 class BulkClient:
-    """Connections to the configured hosts, tried round robin; one thread at a time. No retries in here."""
+    """Connections to the configured hosts; when one fails the next is tried. One thread at a time."""
 
     def __init__(self, settings: Elasticsearch) -> None:
         self._settings = settings
         self._urls = [url.rstrip("/") for url in settings.urls]
-        self._next = 0
+        # Agents spread over the hosts; each stays with one until it fails.
+        self._next = random.randrange(len(self._urls))  # noqa: S311
         context = ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
         if settings.certificate is not None:
             context.load_cert_chain(str(settings.certificate), str(settings.key_file))
@@ -104,10 +108,16 @@ class BulkClient:
         Answers in the items' order; raises a `BulkError` when the request failed as a whole.
         """
         prefixes = {alias: f'{{"create":{{"_index":"{index}","_id":"'.encode() for alias, index in indices.items()}
-        parts: list[bytes] = []
-        for alias, item_id, body in items:
-            parts += (prefixes[alias], item_id.encode(), b'"}}\n', body, b"\n")
-        answer = self._request("POST", f"/_bulk?filter_path={_FILTER}", b"".join(parts))
+        # Compressed bit by bit: the whole of it is never in memory a second time.
+        compressor = zlib.compressobj(_COMPRESSION, wbits=_GZIP)
+        body = bytearray()
+        for start in range(0, len(items), _ITEMS_COMPRESSED):
+            parts: list[bytes] = []
+            for alias, item_id, document in items[start : start + _ITEMS_COMPRESSED]:
+                parts += (prefixes[alias], item_id.encode(), b'"}}\n', document, b"\n")
+            body += compressor.compress(b"".join(parts))
+        body += compressor.flush()
+        answer = self._request("POST", f"/_bulk?filter_path={_FILTER}", bytes(body))
         if answer.status != 200:
             raise _failure(answer)
         return _results(answer, len(items))
@@ -138,10 +148,7 @@ class BulkClient:
         headers = {"user-agent": f"modelward-agent/{__version__}", "accept": "application/json"}
         headers |= self._authorization
         if body is not None:
-            headers["content-type"] = "application/x-ndjson"
-            if len(body) >= _GZIP_FROM:
-                body = gzip.compress(body, 1, mtime=0)
-                headers["content-encoding"] = "gzip"
+            headers |= {"content-type": "application/x-ndjson", "content-encoding": "gzip"}
         failure: BulkError | None = None
         for _ in self._urls:
             url = self._urls[self._next % len(self._urls)]

@@ -15,7 +15,7 @@ from threading import Condition
 from modelward_agent.journal.follow import FollowedFile
 from modelward_agent.ship.documents import Item
 
-ROOM_BYTES = 6 * 2**20
+ROOM_BYTES = 2 * 2**20
 """Documents that may wait here."""
 
 

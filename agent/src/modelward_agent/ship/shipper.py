@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from modelward_agent.journal.checkpoint import Shipped
-from modelward_agent.journal.follow import READ_BYTES, Cursor, FollowedFile
+from modelward_agent.journal.follow import READ_BYTES, STEP_BYTES, Cursor, FollowedFile
 from modelward_agent.ship.bulk import BulkError
 from modelward_agent.ship.deliver import Delivery, StoppedError, pause
 from modelward_agent.ship.documents import ALIASES, LOGS, PROFILES, Documents, Item
@@ -182,7 +182,7 @@ class Shipper(threading.Thread):
             data = block.data
             if file.recorder and not data.endswith(b"\n"):
                 data = b""  # torn, or too long: in the quarantine
-            entries = file.source.entries(data, final=block.end == limit or len(data) > READ_BYTES // 2)
+            entries = file.source.entries(data, final=block.end == limit or len(data) > STEP_BYTES // 2)
             if not entries.consumed and data:
                 entries = file.source.entries(data, final=True)
             handed = start + entries.consumed if data else block.end
