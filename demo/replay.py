@@ -67,6 +67,8 @@ def _serve(rows: pd.DataFrame, departed: np.ndarray, model: Any, recorder: Recor
     begun = time.perf_counter()
     predictions = model.predict(rows[FEATURES])
     latency_ms = (time.perf_counter() - begun) * 1e3 / len(rows)
+    # What the weather station did not report is missing, as it is in the training data.
+    known = rows[FEATURES].astype(object).where(rows[FEATURES].notna(), None)
     return [
         recorder.predict(
             features,
@@ -76,7 +78,7 @@ def _serve(rows: pd.DataFrame, departed: np.ndarray, model: Any, recorder: Recor
             timestamp=moment,
         )
         for features, prediction, origin, moment in zip(
-            rows[FEATURES].to_dict("records"), predictions, rows[SEGMENT], departed, strict=True
+            known.to_dict("records"), predictions, rows[SEGMENT], departed, strict=True
         )
     ]
 
