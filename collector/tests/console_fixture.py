@@ -500,7 +500,12 @@ class ListedScheduler:
 def context_of(
     store: Store, specs: Sequence[ModelSpec], engine: Any, entries: Sequence[Entry] = (), base_path: str = ""
 ) -> Context:
-    config = cast(Any, SimpleNamespace(listen=SimpleNamespace(base_path=base_path)))
+    config = cast(
+        Any,
+        SimpleNamespace(
+            listen=SimpleNamespace(base_path=base_path), agents=SimpleNamespace(window=timedelta(minutes=1))
+        ),
+    )
     registry: Any = ListedRegistry(specs)
     scheduler: Any = ListedScheduler(entries)
     return Context(config, store, registry, engine, scheduler, StillClock())

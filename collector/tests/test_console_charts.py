@@ -177,6 +177,30 @@ def test_a_threshold_is_inside_the_range_and_says_what_it_is() -> None:
     assert float(line.get("y1", "-1")) >= 0
 
 
+def test_a_threshold_is_named_where_the_line_is_far_from_it() -> None:
+    rising = line_chart(
+        [Line("a", days(1, 2, 3, 4, 5, 6, 7, 8))], label="x", span=WEEK, year=2013, thresholds=[(8, "b")]
+    )
+    falling = line_chart(
+        [Line("a", days(8, 7, 6, 5, 4, 3, 2, 1))], label="x", span=WEEK, year=2013, thresholds=[(8, "b")]
+    )
+    assert 'class="threshold-label start"' in str(rising)
+    assert 'class="threshold-label end"' in str(falling)
+
+
+def test_no_errors_are_not_drawn_on_a_scale_up_to_all() -> None:
+    chart = line_chart([Line("a", days(0, 0))], label="x", span=WEEK, year=2013, axis=Axis(zero=True, least=0.01))
+    assert max(float(item.text or 0) for item in parsed(chart).iter("text") if item.get("class") == "tick end") == 0.01
+
+
+def test_many_marks_do_not_hide_their_line() -> None:
+    points = [Point(START + timedelta(hours=index), 1.0, flagged=True) for index in range(100)]
+    chart = line_chart([Line("a", points)], label="x", span=WEEK, year=2013)
+    marks = [item for item in parsed(chart).iter("circle") if "flagged" in item.get("class", "")]
+    assert len(marks) == 100
+    assert {item.get("r") for item in marks} == {"1.9"}
+
+
 def test_names_at_the_ends_of_lines_do_not_meet() -> None:
     lines = [Line(name, days(1, 2, 3 + offset)) for name, offset in (("v1", 0.0), ("v2", 0.01), ("v3", 0.02))]
     chart = line_chart(lines, label="x", span=WEEK, year=2013, named=True)

@@ -10,6 +10,7 @@ from datetime import timedelta
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -138,6 +139,15 @@ def test_the_query_string_filters_models(browse: TestClient, query: str, shown: 
     assert listed - shown <= {STRANGE}
     if not shown:
         assert "No model matches this filter." in words(text)
+
+
+def test_where_agents_look_at_days_the_overview_does_not_make_up_hours(filled: Filled) -> None:
+    context = filled.context()
+    coarse: Any = SimpleNamespace(listen=context.config.listen, agents=SimpleNamespace(window=timedelta(days=1)))
+    with client_of(replace(context, config=coarse)) as client:
+        text = client.get("/").text
+    assert f"Rows of {CREDIT} in a day each" in text
+    assert re.search(r'aria-label="Rows of credit-risk in an hour each', text) is None
 
 
 def test_an_empty_collector_tells_how_to_send_the_first_prediction(empty: SqliteStore) -> None:

@@ -53,6 +53,11 @@ def _score(finding: Finding) -> float:
     return finding.value if finding.value is not None and math.isfinite(finding.value) else -1.0
 
 
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings by how bad they are, else in their own order."""
+    return sorted(findings, key=lambda finding: -finding.status.rank)
+
+
 def since(result: CheckResult) -> datetime | None:
     """Since when it stands as it does: the earliest `since` of the findings that ask for attention."""
     return min((finding.since for finding in result.findings if finding.since and flagged(finding)), default=None)

@@ -9,7 +9,6 @@ from modelward_collector.console.recent import Recent
 from modelward_collector.span import Span
 from modelward_collector.store.protocol import Store
 
-HOUR = timedelta(hours=1)
 _LONGEST_PART = timedelta(days=1)
 
 
@@ -18,17 +17,19 @@ class Traffic:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._rows: Recent[int] = Recent(most=50_000, seconds=60)
+        self._rows: Recent[float] = Recent(most=50_000, seconds=60)
 
-    def rows(self, model: str, span: Span, step: timedelta) -> list[tuple[Span, int]]:
-        """Rows of each stretch of the span, which is widened to whole steps. A profile longer than a step
-        counts evenly in all that it covers."""
+    def rows(self, model: str, span: Span, step: timedelta) -> list[tuple[Span, float]]:
+        """Rows (a part of one may be) of each stretch of the span, which is widened to whole steps.
+
+        A profile longer than a step counts evenly in all that it covers.
+        """
         bounds: list[Span] = []
         start = floor_to(span.start, step)
         while start < span.end:
             bounds.append(Span(start, start + step))
             start += step
-        counts: dict[Span, int] = {}
+        counts: dict[Span, float] = {}
         unknown: list[Span] = []
         for bound in bounds:
             kept = self._rows.get((model, bound)) if bound.end < bounds[-1].start else None
@@ -42,11 +43,7 @@ class Traffic:
             self._rows.put((model, bound), counts[bound])
         return [(bound, counts[bound]) for bound in bounds]
 
-    def last_day(self, model: str, span: Span) -> list[int]:
-        """Rows of each hour of the span."""
-        return [rows for _, rows in self.rows(model, span, HOUR)]
-
-    def _count(self, model: str, bounds: list[Span]) -> dict[Span, int]:
+    def _count(self, model: str, bounds: list[Span]) -> dict[Span, float]:
         step = bounds[0].length
         first, last = bounds[0].start, bounds[-1].end
         # A day's roll-up that begins before the first stretch still has rows in it.
@@ -64,4 +61,4 @@ class Traffic:
                 if bound in counts:
                     counts[bound] += part.rows * (shared / length)
                 start += step
-        return {bound: round(rows) for bound, rows in counts.items()}
+        return counts

@@ -18,6 +18,7 @@ _BOTTOM = 26
 _TOP = 8
 _NAME_WIDTH = 0.12
 _HITS = 120
+_MARKS = 40
 _NAME_PITCH = 14
 
 
@@ -45,12 +46,16 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """How values are written, and the range they are drawn in; an end that is None follows the values."""
+    """How values are written, and the range they are drawn in; an end that is None follows the values.
+
+    `least` is what the range reaches up to at least, so that nothing is not drawn on a scale up to everything.
+    """
 
     text: Callable[[float | None], str] = human.number
     low: float | None = None
     high: float | None = None
     zero: bool = False
+    least: float | None = None
 
 
 def finite(value: float | None) -> bool:
@@ -73,6 +78,8 @@ def value_range(
     if not values:
         return None
     values += [value for value in others if math.isfinite(value)]
+    if axis.least is not None:
+        values.append(axis.least)
     low, high = nice_range(min(values), max(values), zero=axis.zero, wanted=wanted)
     return (low if axis.low is None else axis.low), (high if axis.high is None else axis.high)
 
@@ -114,9 +121,10 @@ def line_chart(
     for value, name in thresholds:
         y = inner * (1 - scale.share(value))
         below = y < 14
+        x, side = ("0", "start") if _clearer_at_start(lines, span, value) else ("100%", "end")
         parts.append(
             f'<line class="threshold" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>'
-            f'<text class="threshold-label end" x="100%" y="{y + (12 if below else -5):.1f}">{escape(name)}</text>'
+            f'<text class="threshold-label {side}" x="{x}" y="{y + (12 if below else -5):.1f}">{escape(name)}</text>'
         )
     parts += [_marks(line, span, scale, inner, gap) for line in lines]
     if named:
@@ -163,11 +171,28 @@ def _at(at: datetime, value: float | None, span: Span, scale: Scale, height: flo
     return f"{_x(at, span) * svg.INNER_WIDTH:.1f} {y:.1f}"
 
 
+def _clearer_at_start(lines: Sequence[Line], span: Span, value: float) -> bool:
+    """Whether a word at the threshold's start would be further from the lines than one at its end."""
+
+    def distance(begin: float, end: float) -> float:
+        near = [
+            abs(point.value - value)
+            for line in lines
+            for point in line.points
+            if point.value is not None and math.isfinite(point.value) and begin <= _x(point.at, span) <= end
+        ]
+        return min(near, default=math.inf)
+
+    return distance(0, _NAME_WIDTH) > distance(1 - _NAME_WIDTH, 1)
+
+
 def _marks(line: Line, span: Span, scale: Scale, height: float, gap: timedelta | None) -> str:
     drawn = []
     runs = _runs(line.points, gap)
     alone = {id(run[0]) for run in runs if len(run) == 1}
     last = runs[-1][-1] if runs else None
+    # Many marks would hide the line that they are on.
+    many = sum(point.flagged for point in line.points) > _MARKS
     for run in runs:
         for point in run:
             if not (point.flagged or id(point) in alone or point is last):
@@ -177,8 +202,9 @@ def _marks(line: Line, span: Span, scale: Scale, height: float, gap: timedelta |
             if id(point) in alone and finite(point.low) and finite(point.high):
                 top, bottom = (height * (1 - scale.share(end or 0.0)) for end in (point.high, point.low))
                 drawn.append(f'<line class="whisker {line.kind}" x1="{x}" x2="{x}" y1="{top:.1f}" y2="{bottom:.1f}"/>')
-            kind = "flagged" if point.flagged else line.kind
-            drawn.append(f'<circle class="point {kind}" cx="{x}" cy="{y:.1f}" r="3"/>')
+            kind = ("flagged many" if many else "flagged") if point.flagged else line.kind
+            size = 1.9 if many and point.flagged else 3
+            drawn.append(f'<circle class="point {kind}" cx="{x}" cy="{y:.1f}" r="{size}"/>')
     return "".join(drawn)
 
 
@@ -195,7 +221,7 @@ def _names(lines: Sequence[Line], span: Span, scale: Scale, height: float) -> st
         baseline = y - 9
         for other_x, other_y in taken:
             if abs(other_x - x) < _NAME_WIDTH and baseline - other_y < _NAME_PITCH:
-                baseline = other_y + _NAME_PITCH
+                baseline = max(other_y + _NAME_PITCH, y + 17)
         taken.append((x, baseline))
         side = "end" if x > _NAME_WIDTH else "start"
         drawn.append(

@@ -26,6 +26,7 @@ from modelward_collector.console.standings import (
     performance,
     since,
     standing_of,
+    worst_first,
 )
 from modelward_collector.context import Entry
 from modelward_collector.models import Threshold
@@ -53,6 +54,13 @@ class Verdict:
     result: CheckResult | None
     since: datetime | None
     entry: Entry | None
+
+    @property
+    def checked(self) -> datetime | None:
+        """When it last ran by the collector's clock; its window may have ended long before, waiting for labels."""
+        if self.entry is not None and self.entry.last_success is not None:
+            return self.entry.last_success
+        return self.result.end if self.result else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +152,7 @@ def model_page(site: Site, name: str, query: Mapping[str, str]) -> PageView:
             "drift": standing.drift,
             "drifting": standing.drifting,
             "quality": quality,
-            "quality_issues": [item for item in quality.findings if flagged(item)] if quality else [],
+            "quality_issues": worst_first(item for item in quality.findings if flagged(item)) if quality else [],
             "quality_fine": [item for item in quality.findings if not flagged(item)] if quality else [],
             "performance": _performance(site, standing, scored, query.get("metric", ""), moment, version_names),
             "traffic": _traffic(site, name, span, health, moment),
@@ -286,7 +294,7 @@ def _traffic(site: Site, model: str, span: Span, health: Past, moment: Moment) -
     counted = site.traffic.rows(model, span, step)
     whole = Span(counted[0][0].start, counted[-1][0].end) if counted else span
     rows = columns(
-        [Column(bound, float(rows)) for bound, rows in counted],
+        [Column(bound, rows) for bound, rows in counted],
         label=f"Rows in {human.each(step)}",
         span=whole,
         year=moment.year,
@@ -298,7 +306,7 @@ def _traffic(site: Site, model: str, span: Span, health: Past, moment: Moment) -
         label="Share of requests that failed, over time",
         span=health.span,
         year=moment.year,
-        axis=Axis(text=human.percent, low=0.0, zero=True),
+        axis=Axis(text=human.percent, low=0.0, zero=True, least=0.01),
         height=130,
         gap=gap,
         ticks=4,
@@ -317,7 +325,7 @@ def _traffic(site: Site, model: str, span: Span, health: Past, moment: Moment) -
         ticks=4,
         named=True,
     )
-    return TrafficPanel(rows, sum(rows for _, rows in counted), errors, latency, human.each(step))
+    return TrafficPanel(rows, round(sum(rows for _, rows in counted)), errors, latency, human.each(step))
 
 
 def _numbers(site: Site, past: Past, name: str) -> list[Point]:

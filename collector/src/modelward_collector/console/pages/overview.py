@@ -10,12 +10,22 @@ from datetime import timedelta
 from markupsafe import Markup
 
 from modelward_collector.checks.result import CheckKind, CheckResult, Finding, Status
+from modelward_collector.console import human
 from modelward_collector.console.charts import sparkline
 from modelward_collector.console.site import STATE_WORDS, Moment, PageView, Site
-from modelward_collector.console.standings import Performance, Standing, drift_counts, flagged, performance, standings
+from modelward_collector.console.standings import (
+    Performance,
+    Standing,
+    drift_counts,
+    flagged,
+    performance,
+    standings,
+    worst_first,
+)
 from modelward_collector.span import Span
 
 PER_PAGE = 100
+DAY = timedelta(days=1)
 _NAMED = 3
 
 
@@ -84,19 +94,21 @@ def overview(site: Site, query: Mapping[str, str]) -> PageView:
 
 
 def _row(site: Site, standing: Standing, moment: Moment) -> Row:
-    day = Span(moment.now - timedelta(days=1), moment.now)
-    hours = site.traffic.last_day(standing.spec.model, day)
+    # Where agents look at nothing finer than a day, an hour of it would be made up.
+    step = max(timedelta(hours=1), site.context.config.agents.window)
+    rows = [rows for _, rows in site.traffic.rows(standing.spec.model, Span(moment.now - 24 * step, moment.now), step)]
+    last_day = rows[-max(1, round(DAY / step)) :]
     drifted, judged = drift_counts(standing.drift) if standing.drift else (0, 0)
     quality = standing.verdicts.get(CheckKind.QUALITY)
     latest = standing.verdicts.get(CheckKind.PERFORMANCE)
     return Row(
         standing,
-        sum(hours),
-        sparkline(hours, label=f"Rows an hour of {standing.spec.model} in the last day, at most {max(hours):,}"),
+        round(sum(last_day)),
+        sparkline(rows, label=f"Rows of {standing.spec.model} in {human.each(step)} each, at most {max(rows):,.0f}"),
         drifted,
         judged,
         standing.drifting,
         quality,
-        [finding for finding in quality.findings if flagged(finding)] if quality else [],
+        worst_first(finding for finding in quality.findings if flagged(finding)) if quality else [],
         performance(latest, standing.spec) if latest else None,
     )
