@@ -37,6 +37,8 @@ from modelward_agent.profile.wire import profile_of_document
 
 MODEL = "kill9"
 SETTLE_SECONDS = 120.0
+SHORTEST_LONGEST_LIFE, LONGEST_LIFE = 1.6, 4.0
+"""Seconds between two kills at most, depending on how long a start takes."""
 
 _APPLICATION = """
 import os, sys, time
@@ -228,9 +230,14 @@ def run(
     try:
         application.start()
         agent.start()
+        begun = time.monotonic()
+        while not index.count("modelward-events"):
+            _sleep(0.1, lambda: _keep(journal, kept))
+        # On a slow machine too, some of them live long enough to get something done.
+        longest = min(LONGEST_LIFE, max(SHORTEST_LONGEST_LIFE, 2 * (time.monotonic() - begun)))
         done = 0
         while done < kills:
-            _sleep(draw.uniform(0.05, 1.6), lambda: _keep(journal, kept))
+            _sleep(draw.uniform(0.05, longest), lambda: _keep(journal, kept))
             victims = draw.choice(([agent], [agent], [application], [agent, application]))
             for victim in victims:
                 victim.kill()
