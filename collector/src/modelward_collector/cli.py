@@ -90,6 +90,17 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--json", action="store_true", help="print JSON")
     _config(sub)
 
+    sub = command("suggest-rules", "infer a model's schema and expectations from its reference", _suggest_rules)
+    sub.add_argument("model", metavar="MODEL")
+    sub.add_argument(
+        "--reference",
+        type=Path,
+        metavar="FILE",
+        help="a file that modelward-agent profile made (the reference that models.d names, from the store)",
+    )
+    sub.add_argument("-o", "--output", type=Path, metavar="FILE", help="where to write the YAML (standard output)")
+    _config(sub)
+
     command("version", "print the version", _version)
     return parser
 
@@ -240,6 +251,25 @@ def _run_check(options: argparse.Namespace) -> int:
     else:
         print("\n\n".join(_shown(result) for result in results))
     return 1 if any(result.status is Status.ERROR for result in results) else 0
+
+
+def _suggest_rules(options: argparse.Namespace) -> int:
+    from modelward_agent.profile.reference import ReferenceFileError
+    from modelward_collector.suggest_command import SuggestError, suggested_file
+
+    try:
+        text = suggested_file(options.model, options.reference, options.output, options.config)
+    except SuggestError as error:
+        print(f"modelward: {error}", file=sys.stderr)
+        return BAD_CONFIGURATION
+    except (ReferenceFileError, OSError) as error:
+        print(f"modelward: {error}", file=sys.stderr)
+        return 1
+    if options.output is None:
+        print(text, end="")
+    else:
+        print(f"{options.output}: read it, correct it, and put it in models.d")
+    return 0
 
 
 def _version(_: argparse.Namespace) -> int:

@@ -72,7 +72,7 @@ def load_reference(store: Store, spec: ModelSpec, window_span: Span, version: st
     """
     reference = spec.reference
     if isinstance(reference, ReferenceFile):
-        return _file_reference(reference.path)
+        return file_reference(reference.path)
     if isinstance(reference, ReferenceSpan):
         span = Span(reference.start.astimezone(UTC), reference.end.astimezone(UTC))
         return _reference(store, spec.model, span, reference.version)
@@ -107,7 +107,8 @@ def _reference(store: Store, model: str, span: Span, version: str | None) -> Ref
     )
 
 
-def _file_reference(path: Path) -> ReferenceProfile:
+def file_reference(path: Path) -> ReferenceProfile:
+    """What the file was made of; OSError and `ReferenceFileError` when it cannot be read."""
     by_window: dict[Span, list[Profile]] = {}
     by_segment: dict[Segment, list[Profile]] = {}
     for key, profile in read_reference(path):

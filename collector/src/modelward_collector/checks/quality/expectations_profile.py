@@ -117,8 +117,10 @@ def _numbers_outside(sketch: NumericSketch, allowed: list[float]) -> tuple[int, 
     """How many surely are outside, the estimated share, and some of them."""
     kept, cumulative = sketch.sorted_view()
     weights = np.diff(cumulative, prepend=0.0)
-    within = np.isin(kept.astype(np.float32), np.array(allowed, dtype=np.float32))
-    extremes = [value for value in (sketch.minimum, sketch.maximum) if value not in set(allowed)]
+    # as the sketch keeps them, so that 0.1 is 0.1 however it was computed
+    single = np.array(allowed, dtype=np.float32)
+    within = np.isin(kept.astype(np.float32), single)
+    extremes = [value for value in (sketch.minimum, sketch.maximum) if np.float32(value) not in single]
     if within.all() and not extremes:
         return 0, 0.0, []
     share = max(float(weights[~within].sum()), 1 / sketch.n)
