@@ -30,6 +30,7 @@ from collector.tests.console_fixture import (
 from fastapi.testclient import TestClient
 
 from modelward_collector.checks.result import CheckKind
+from modelward_collector.console import not_found
 from modelward_collector.console.links import Links
 from modelward_collector.console.pages.model import model_page
 from modelward_collector.console.site import Site
@@ -396,6 +397,12 @@ def test_what_is_not_there_is_a_page_with_status_404(browse: TestClient, path: s
     assert answer.status_code == 404
     assert "Not found" in words(answer.text)
     assert "All models" in words(answer.text)
+
+
+def test_an_address_that_no_route_knows_has_a_page_too(filled: Filled) -> None:
+    answer = not_found(filled.context(), "/nowhere/at<b>all")
+    assert answer.status_code == 404
+    assert "There is no page at /nowhere/at<b>all." in words(bytes(answer.body).decode())
 
 
 def test_hostile_names_are_text_and_their_links_lead_to_them(browse: TestClient, filled: Filled) -> None:

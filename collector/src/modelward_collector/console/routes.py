@@ -32,6 +32,7 @@ def console_router(context: Context) -> APIRouter:
     It loads nothing from elsewhere and needs no inline script or style: `default-src 'self'` holds for every page.
     """
     site = Site(context)
+    site.warm()
     router = APIRouter(include_in_schema=False)
 
     def answer(page: Callable[[], PageView]) -> HTMLResponse:

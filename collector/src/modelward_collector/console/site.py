@@ -92,8 +92,11 @@ class Site:
         self.traffic = Traffic(context.store)
         self.assets = assets.load()
         self._templates = self._environment()
+
+    def warm(self) -> None:
+        """Compile every template now, so that no visitor waits for it."""
         for name in self._templates.list_templates():
-            self._templates.get_template(name)  # compiled before the first visitor waits for it
+            self._templates.get_template(name)
 
     def moment(self) -> Moment:
         """What now means to a page that is drawn now."""
