@@ -140,7 +140,7 @@ class Agent:
         self._spool = Spool(folder)
         self._shipped = Shipped(folder)
         self._handover = Handover()
-        self._documents = Documents(config.host, config.events)
+        self._documents = Documents(config.host, config.events, self._no_document)
         self._client = BulkClient(config.elasticsearch)
         self._follower = Follower(
             config.journal.path,
@@ -467,6 +467,10 @@ class Agent:
             detail=f"{result.error_type}: {result.reason}",
         )
 
+    def _no_document(self, event_id: str, error: Exception) -> None:
+        _log.error("%s: no document can be made of it (%r)", event_id, error)
+        self.metrics.count_quarantined("no_document")
+
     def _heartbeat(self) -> dict[str, Any]:
         snapshot = self._snapshot()
         return {
@@ -630,7 +634,7 @@ class Agent:
         self._follower.logs = _followed(self.config)
         logging.getLogger("modelward_agent").setLevel(config.log_level.upper())
         if self._shipper is not None:
-            self._documents = self._shipper.documents = Documents(self.config.host, config.events)
+            self._documents = self._shipper.documents = Documents(self.config.host, config.events, self._no_document)
             self._shipper.heartbeat_seconds = config.heartbeat_interval.total_seconds()
             self._shipper.batch_bytes = config.elasticsearch.batch_bytes
             self._shipper.batch_seconds = config.elasticsearch.batch_seconds

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -110,10 +110,16 @@ _SHAPES = {
 
 
 class Documents:
-    """Makes the documents of one host's records, as the policy on raw events says."""
+    """Makes the documents of one host's records, as the policy on raw events says.
 
-    def __init__(self, host: str, events: Events) -> None:
+    `refused` is called with the id of a record that no document can be made of.
+    """
+
+    def __init__(
+        self, host: str, events: Events, refused: Callable[[str, Exception], None] = lambda event_id, error: None
+    ) -> None:
         self._host = {"name": host}
+        self._refused = refused
         self._events = events
         self._all = not events.models and events.default.keep >= 1.0
 
@@ -139,9 +145,13 @@ class Documents:
             if not all_kept and not self.kept(record, event_id):
                 continue
             kind, _, document = record
-            shape = shapes.get(kind)
-            if shape is not None:
-                shape(document)
-            document["host"] = host
-            append(Item(LOGS if kind is log else EVENTS, event_id, dumps(document)))
+            try:
+                shape = shapes.get(kind)
+                if shape is not None:
+                    shape(document)
+                document["host"] = host
+                append(Item(LOGS if kind is log else EVENTS, event_id, dumps(document)))
+            except Exception as error:
+                # One record must not keep back all that follow it.
+                self._refused(event_id, error)
         return items

@@ -126,19 +126,19 @@ class Shipper(threading.Thread):
     # -- profiles -----------------------------------------------------------------------------------------------
     def _ship_profiles(self) -> bool:
         worked = False
+        trouble = ""
         for sequence in self._spool.waiting():
-            if sequence not in self._delivered:
-                self._deliver_commit(sequence)
-                self._delivered.add(sequence)
-                worked = True
             try:
+                if sequence not in self._delivered:
+                    self._deliver_commit(sequence)
+                    self._delivered.add(sequence)
+                    worked = True
                 self._spool.acknowledged(sequence)
                 self._delivered.discard(sequence)
             except OSError as error:
-                # Events must not wait for that, and the profiles need not be sent again.
-                self.state_error = f"{error.filename}: {error.strerror}; what is delivered cannot be noted; make room"
-                return worked
-        self.state_error = ""
+                # Events must not wait for that, and what was delivered need not be sent again.
+                trouble = f"{error.filename}: {error.strerror}; the spool cannot be read or noted; make room"
+        self.state_error = trouble
         return worked
 
     def _deliver_commit(self, sequence: int) -> None:
@@ -185,9 +185,9 @@ class Shipper(threading.Thread):
             entries = file.source.entries(data, final=block.end == limit or len(data) > STEP_BYTES // 2)
             if not entries.consumed and data:
                 entries = file.source.entries(data, final=True)
-            handed = start + entries.consumed if data else block.end
             offsets = (start + offset for offset in entries.offsets)
             items = self.documents.items(file.key, zip(offsets, entries.records, strict=True))
+            handed = start + entries.consumed if data else block.end
             return piece(file, handed, items)
         finally:
             self._handover.claimed(file, handed)
@@ -230,11 +230,12 @@ class Shipper(threading.Thread):
             _log.info("a heartbeat was not delivered: %s", error)
 
     def _look_up(self) -> None:
-        caught_up = self._settled or self._nothing_may_be_unacknowledged()
+        # A commit that is delivered and still in the spool would be sent again after a crash.
+        caught_up = not self._delivered and (self._settled or self._nothing_may_be_unacknowledged())
         at_last = caught_up and not self._settled
         if self._draining or (time.monotonic() < self._look_up_at and not at_last):
             return
-        self._settled = caught_up
+        self._settled = self._settled or caught_up
         self._look_up_at = time.monotonic() + self.look_up_seconds
         try:
             self.delivery.look_up_again(ALIASES, may_change=caught_up)
