@@ -19,7 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelward_collector.stats.normal import two_sided_quantile
-from modelward_collector.stats.seasonal import CLIP, Array, SeasonalState, decompose, robust_scale
+from modelward_collector.stats.seasonal import (
+    CLIP,
+    HOUR,
+    HOURS_A_DAY,
+    HOURS_A_WEEK,
+    Array,
+    Decomposition,
+    Season,
+    SeasonalState,
+    decompose,
+    robust_scale,
+)
 
 ERRORS_KEPT: Final = 400
 """How many errors of each horizon make the band: a 95% band then covers 95% give or take 1.1 points."""
@@ -41,7 +52,8 @@ TAIL_SHARE: Final = 0.1
 HEAVIEST_TAIL: Final = 0.5
 SMALLEST_P: Final = 1e-15
 
-REGRESSORS: Final = 3
+REGRESSORS: Final = 5
+"""The last value, two moving averages, and how far off the season the target's hour was a day and a week before."""
 
 
 class TooLittleHistoryError(ValueError):
@@ -116,9 +128,9 @@ class Anomaly:
 class ForecastState:
     """All that is known of a series after its newest point; `update` gives the next one.
 
-    Of the last `horizon` steps, newest last: `regressors` (horizon, 3), the slow average `origins` (horizon,) and
-    `made` (horizon, horizon), what was forecast on the transformed scale for 1, 2, … steps on; NaN for steps without
-    a point. `squares` (horizon, 3, 3) and `products` (horizon, 3) are the regressions' sums. `errors`
+    Of the last `horizon` steps, newest last: the slow average `origins` (horizon,), and for 1, 2, … steps on the
+    `regressors` (horizon, horizon, 5) and `made` (horizon, horizon), what was forecast on the transformed scale; NaN
+    for steps without a point. `squares` (horizon, 5, 5) and `products` (horizon, 5) are the regressions' sums. `errors`
     (kept, horizon) are over the spread of their hour, NaN where none was made.
     """
 
@@ -169,7 +181,7 @@ def fit(
     kept = parts.seconds > state.seconds - FITTED_POINTS * step
     index = (parts.seconds[kept] - parts.seconds[kept][0]) // step
     size = int(index[-1]) + 1
-    plain, x, slow = np.full(size, np.nan), np.full((size, REGRESSORS), np.nan), np.full(size, np.nan)
+    plain, x, slow = np.full(size, np.nan), np.full((size, 3), np.nan), np.full(size, np.nan)
     stretch = np.zeros(size, np.int64)
     plain[index] = parts.plain[kept]
     slow[index] = parts.averages[kept, 3]
@@ -178,11 +190,12 @@ def fit(
     x[: min(WARM_UP, size // 4)] = np.nan
     first = int(parts.seconds[kept][0])
     spread = state.spread_at(first + step * np.arange(float(size)))
+    past = _past(parts, first, step, size)
     squares, products = np.zeros((horizon, REGRESSORS, REGRESSORS)), np.zeros((horizon, REGRESSORS))
     errors = np.full((min(ERRORS_KEPT, size), horizon), np.nan)
     ridge = RIDGE * max(state.scale, _TINY) ** 2 * np.eye(REGRESSORS)
     for h in range(1, min(horizon, size - 1) + 1):
-        origin, target = x[:-h], plain[h:] - slow[:-h]
+        origin, target = np.hstack((x[:-h], past[h:])), plain[h:] - slow[:-h]
         # A shift of level is no error of the forecast's that the next one will repeat.
         usable = np.isfinite(origin[:, 0]) & np.isfinite(target) & (stretch[:-h] == stretch[h:])
         a, b, factors = origin[usable], target[usable], spread[h:][usable]
@@ -199,7 +212,7 @@ def fit(
         row[h:][usable] = off
         errors[:, h - 1] = row[-len(errors) :]
     blank = np.full((horizon, horizon), np.nan)
-    none = np.full((horizon, REGRESSORS), np.nan)
+    none = np.full((horizon, horizon, REGRESSORS), np.nan)
     return _with_origin(ForecastState(measure, state, horizon, squares, products, none, blank[:, 0], blank, errors), 1)
 
 
@@ -223,7 +236,7 @@ def update(state: ForecastState, seconds: int, value: float) -> ForecastState:
     squares, products = state.squares, state.products
     if len(steps):
         row[steps - 1] = (at - state.made[rows, steps - 1]) / factor
-        x, off = state.regressors[rows], row[steps - 1]
+        x, off = state.regressors[rows, steps - 1], row[steps - 1]
         there = np.isfinite(off)
         x, steps = x[there], steps[there] - 1
         target = at - season - state.origins[rows][there]
@@ -297,17 +310,42 @@ def assess(state: ForecastState, seconds: int, value: float) -> Anomaly:
 def _with_origin(state: ForecastState, passed: int) -> ForecastState:
     """With what the newest point is forecast from, `passed` steps after the one before."""
     seasonal = state.seasonal
-    x = np.array([seasonal.last, seasonal.fast, seasonal.mid]) - seasonal.slow
+    averages = np.array([seasonal.last, seasonal.fast, seasonal.mid]) - seasonal.slow
     ridge = RIDGE * max(seasonal.scale, _TINY) ** 2 * np.eye(REGRESSORS)
     coefficients = np.linalg.solve(state.squares + ridge, state.products[:, :, None])[:, :, 0]
-    ahead = seasonal.seconds + seasonal.step * np.arange(1.0, state.horizon + 1)
-    made = seasonal.profile.at(ahead, seasonal.step) + seasonal.slow + coefficients @ x
+    ahead = seasonal.seconds + seasonal.step * np.arange(1, state.horizon + 1)
+    past = np.zeros((len(ahead), 2))
+    if seasonal.profile.kind is not Season.NONE:
+        bound = CLIP * seasonal.scale
+        past = np.clip(seasonal.latest.before(ahead), -bound, bound)
+    x = np.hstack((np.tile(averages, (len(ahead), 1)), past))
+    season = seasonal.profile.at(ahead.astype(np.float64), seasonal.step)
+    made = season + seasonal.slow + (coefficients * x).sum(axis=1)
     return replace(
         state,
         regressors=_shifted(state.regressors, x, passed),
         origins=_shifted(state.origins, np.array(seasonal.slow), passed),
         made=_shifted(state.made, made, passed),
     )
+
+
+def _past(parts: Decomposition, first: int, step: int, size: int) -> Array:
+    """How far off the season each step's hour was a day and a week before, shape (size, 2); 0 where not known."""
+    past = np.zeros((size, 2))
+    if parts.state.profile.kind is Season.NONE:
+        return past
+    bound = CLIP * parts.state.scale
+    off = np.clip(parts.plain - parts.averages[:, 2], -bound, bound)
+    begin = int(parts.seconds[0]) // HOUR
+    hours = parts.seconds // HOUR - begin
+    counts = np.bincount(hours)
+    means = np.bincount(hours, weights=off) / np.maximum(1, counts)
+    wanted = (first + step * np.arange(size)) // HOUR - begin
+    for column, back in enumerate((HOURS_A_DAY, HOURS_A_WEEK)):
+        index = wanted - back
+        there = (index >= 0) & (index < len(means))
+        past[there, column] = means[index[there]]
+    return past
 
 
 def _shifted(rows: Array, newest: Array, passed: int) -> Array:

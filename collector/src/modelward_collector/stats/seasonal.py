@@ -6,6 +6,7 @@ Times are in seconds since 1970 (UTC), so a season is one of UTC hours.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -32,6 +33,8 @@ CLIP: Final = 4.0
 """A residual counts as at most this many scales; a normal one is beyond once in 16,000 points."""
 SHIFT_RUN: Final = 5
 """So many points in a row beyond the clip, on one side, are a new level and not outliers."""
+SEASON_SHIFT: Final = 0.5
+"""How much of what repeats itself a period later, beyond the clip, the season takes over at once."""
 RESIDUALS_KEPT: Final = 288
 
 FAST: Final = 4
@@ -45,7 +48,9 @@ DAY_MEMORY: Final = 30
 WEEK_MEMORY: Final = 8
 SPREAD_PRIOR: Final = 10.0
 """An hour's own spread weighs as much as the whole day's after this many points."""
-SPREAD_FLOOR: Final = 0.1
+SPREAD_FLOOR: Final = 0.25
+SPREAD_CLIP: Final = 8.0
+"""Wider than `CLIP`: an hour that is mostly still and at times is not has the spread of those times."""
 
 MAD_TO_SD: Final = 1.4826
 MEAN_DEVIATION_TO_SD: Final = 1.2533
@@ -77,21 +82,58 @@ class SeasonalProfile:
         first, share = _place(seconds, step)
         return (1 - share) * self.table[first % HOURS_A_WEEK] + share * self.table[(first + 1) % HOURS_A_WEEK]
 
-    def updated(self, seconds: int, step: int, residual: float) -> SeasonalProfile:
-        """With one residual of the step at that moment taken in; O(1)."""
+    def updated(self, seconds: int, step: int, residual: float, *, moved: bool = False) -> SeasonalProfile:
+        """With one residual of the step at that moment taken in, wholly when the season has `moved`; O(1)."""
         days = self.days + step / 86_400
         if self.kind is Season.NONE:
             return self
         table = self.table.copy()
         first, share = _place(np.array([float(seconds)]), step)
-        points_an_hour = HOUR / step
-        of_day = residual / (min(days, DAY_MEMORY) + 1) / points_an_hour
-        of_week = residual / (min(days / 7, WEEK_MEMORY) + 1) / points_an_hour / 2
+        taught = residual * step / HOUR
+        of_day = taught / (min(days, DAY_MEMORY) + 1)
+        of_week = taught / (min(days / 7, WEEK_MEMORY) + 1) / 2
+        if moved:
+            of_day, of_week = (taught, 0.0) if self.kind is Season.DAY else (0.0, taught)
         for hour, weight in ((int(first[0]), 1 - float(share[0])), (int(first[0]) + 1, float(share[0]))):
             table[hour % HOURS_A_DAY :: HOURS_A_DAY] += weight * of_day
             if self.kind is Season.WEEK:
                 table[hour % HOURS_A_WEEK] += weight * of_week
         return SeasonalProfile(self.kind, table, days)
+
+
+@dataclass(frozen=True, slots=True)
+class LatestWeek:
+    """How far each hour of the last seven days was off its season and level, shape (168,), means of their points.
+
+    What a season learned over weeks is late to tell (daylight saving, a new timetable), yesterday tells.
+    """
+
+    means: Array
+    counts: Array
+    hour: int
+
+    @classmethod
+    def empty(cls) -> LatestWeek:
+        """Before the first point."""
+        return cls(np.zeros(HOURS_A_WEEK), np.zeros(HOURS_A_WEEK), 0)
+
+    def updated(self, seconds: int, off: float) -> LatestWeek:
+        """With one point more, not before the newest; O(1)."""
+        hour = seconds // HOUR
+        means, counts = self.means.copy(), self.counts.copy()
+        begun = np.arange(max(self.hour + 1, hour - HOURS_A_WEEK + 1), hour + 1) % HOURS_A_WEEK
+        means[begun] = counts[begun] = 0.0
+        cell = hour % HOURS_A_WEEK
+        counts[cell] += 1
+        means[cell] += (off - means[cell]) / counts[cell]
+        return LatestWeek(means, counts, hour)
+
+    def before(self, seconds: NDArray[np.int64]) -> Array:
+        """A day and a week before the moments, shape (n, 2); 0 where nothing is known."""
+        hours = seconds // HOUR
+        # The hour under way is the newest one of its cell, so a week before it is gone.
+        week = np.where(hours > self.hour, self.means[hours % HOURS_A_WEEK], 0.0)
+        return np.stack((self.means[(hours - HOURS_A_DAY) % HOURS_A_WEEK], week), axis=-1)
 
 
 NO_SEASON: Final = SeasonalProfile(Season.NONE, np.zeros(HOURS_A_WEEK))
@@ -117,6 +159,7 @@ class SeasonalState:
     slow: float
     points: int
     residuals: Array
+    latest: LatestWeek
     scale: float
     least: float
     outliers: tuple[float, ...] = ()
@@ -154,12 +197,20 @@ class SeasonalState:
         averages, outliers, shifted, residual = following
         residuals = np.append(self.residuals[-RESIDUALS_KEPT + 1 :], residual / factor)
         bound = CLIP * self.scale * factor
+        # Against the level, not the season's own hour before: that one would undo what it teaches.
+        off = plain - averages[2]
         profile, spread = self.profile, self.spread
-        if not outliers and not shifted:
-            # Against the level, not the season's own hour before: that one would undo what it teaches.
-            off = min(bound, max(-bound, plain - averages[2]))
-            profile = profile.updated(seconds, self.step, off)
-            spread = self._spread(seconds, min(abs(residual), bound))
+        if not shifted:
+            yesterday, last_week = self.latest.before(np.array([seconds]))[0]
+            taught = min(bound, max(-bound, off)) if not outliers else 0.0
+            again = yesterday if profile.kind is Season.DAY else last_week
+            if abs(off) > bound and again * off > 0 and abs(again) > bound:
+                # As far out in the same hour as one period before: no outlier twice, the season has moved.
+                taught = SEASON_SHIFT * math.copysign(min(abs(off), abs(again)), off)
+                profile = profile.updated(seconds, self.step, taught, moved=True)
+            else:
+                profile = profile.updated(seconds, self.step, taught)
+            spread = self._spread(seconds, min(abs(residual), SPREAD_CLIP * self.scale))
         return replace(
             self,
             seconds=seconds,
@@ -171,19 +222,20 @@ class SeasonalState:
             slow=averages[3],
             points=self.points + 1,
             residuals=residuals,
+            latest=self.latest.updated(seconds, off),
             scale=max(self.least, robust_scale(residuals)),
             outliers=outliers,
             shifted=shifted,
         )
 
     def _spread(self, seconds: int, deviation: float) -> Array:
-        if self.profile.kind is Season.NONE:
+        if self.step > HOUR or self.points * self.step < FEWEST_DAYS * 86_400:
             return self.spread
-        spread = self.spread.copy()
+        squares = self.spread**2
         hour = seconds // HOUR % HOURS_A_DAY
         memory = DAY_MEMORY * max(1.0, HOUR / self.step) + SPREAD_PRIOR
-        spread[hour] += (deviation * MEAN_DEVIATION_TO_SD / self.scale - spread[hour]) / memory
-        return np.maximum(spread, SPREAD_FLOOR)
+        squares[hour] += ((deviation / self.scale) ** 2 - squares[hour]) / memory
+        return _levelled(squares, self.least / self.scale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,11 +282,16 @@ def decompose(
     # The scale and the spread need the residuals and these need the scale, to be bounded: the second round settles it.
     scale = max(least, robust_scale(np.diff(plain)) if len(plain) > 1 else 0.0)
     averages, stretch, residuals = _pass(seconds, plain, spread, scale, step)
-    if profile.kind is not Season.NONE:
-        spread = _spread(seconds, residuals)
+    if step <= HOUR and seconds[-1] - seconds[0] >= FEWEST_DAYS * 86_400:
+        spread = _spread(seconds, residuals, least)
     scale = max(least, robust_scale((residuals / _of_hour(spread, seconds))[-RESIDUALS_KEPT:]))
     averages, stretch, residuals = _pass(seconds, plain, spread, scale, step)
     kept = (residuals / _of_hour(spread, seconds))[-RESIDUALS_KEPT:]
+    off = plain - averages[:, 2]
+    latest = LatestWeek.empty()
+    newest = seconds > seconds[-1] - HOURS_A_WEEK * HOUR
+    for moment, value in zip(seconds[newest].tolist(), off[newest].tolist(), strict=True):
+        latest = latest.updated(moment, value)
     state = SeasonalState(
         step=step,
         seconds=int(seconds[-1]),
@@ -246,6 +303,7 @@ def decompose(
         slow=float(averages[-1, 3]),
         points=len(plain),
         residuals=kept,
+        latest=latest,
         scale=max(least, robust_scale(kept)),
         least=least,
     )
@@ -323,17 +381,25 @@ def _of_hour(spread: Array, seconds: NDArray[np.int64]) -> Array:
     return spread[seconds // HOUR % HOURS_A_DAY]
 
 
-def _spread(seconds: NDArray[np.int64], residuals: Array) -> Array:
-    """The residuals' mean size by hour of the day against all of them, drawn towards 1 where points are few."""
-    absolute = np.abs(residuals)
-    absolute = np.minimum(absolute, CLIP * max(robust_scale(residuals), float(absolute.mean())))
-    typical = float(absolute.mean())
-    if typical == 0:
+def _spread(seconds: NDArray[np.int64], residuals: Array, least: float) -> Array:
+    """The residuals' size by hour of the day against that of all, drawn towards 1 where points are few."""
+    scale = max(least, robust_scale(residuals))
+    if scale == 0:
         return np.ones(HOURS_A_DAY)
+    squares = np.minimum(np.abs(residuals) / scale, SPREAD_CLIP) ** 2
     hour = seconds // HOUR % HOURS_A_DAY
     counts = np.bincount(hour, minlength=HOURS_A_DAY)
-    sums = np.bincount(hour, weights=absolute, minlength=HOURS_A_DAY)
-    return np.maximum(SPREAD_FLOOR, (sums / typical + SPREAD_PRIOR) / (counts + SPREAD_PRIOR))
+    sums = np.bincount(hour, weights=squares, minlength=HOURS_A_DAY)
+    typical = float(squares.mean())
+    return _levelled((sums + SPREAD_PRIOR * typical) / (counts + SPREAD_PRIOR), least / scale)
+
+
+def _levelled(squares: Array, least: float) -> Array:
+    """Factors from squared ones, (24,), 1 over the day; none so small that it would make news of the least noise."""
+    typical = float(squares.mean())
+    if typical <= 0:
+        return np.ones(HOURS_A_DAY)
+    return np.maximum(np.sqrt(squares / typical), min(1.0, max(SPREAD_FLOOR, least)))
 
 
 # -- the season -------------------------------------------------------------------------------------------------
@@ -422,7 +488,12 @@ def _table(cube: Array, kind: Season) -> Array:
         kept = np.divide(between, between + noise, out=np.zeros_like(noise), where=between + noise > 0)
         table = table + of_day[:, None] + (kept * cells).reshape(7, 24)
     flat = table.reshape(-1)
-    return np.asarray(flat - flat.mean())
+    known = np.isfinite(cube).sum(axis=0).reshape(-1)
+    # Weighed by what came: an hour that hardly ever has a point must not move all others.
+    flat = flat - (flat * known).sum() / max(1, known.sum())
+    by_day = known.reshape(7, 24).sum(axis=0) > 0
+    silent = np.tile(~by_day, 7)
+    return np.where(silent, 0.0, flat)
 
 
 def _bounded_mean(rows: Array) -> Array:
@@ -446,6 +517,8 @@ def _median(values: Array, axis: int) -> Array:
 
 def _better(before: Array, after: Array) -> bool:
     """The errors after are smaller by more than chance, day by day (a day's errors hang together)."""
+    # The level takes what both are off on the whole.
+    before, after = before - np.nanmedian(before), after - np.nanmedian(after)
     bound = 3 * robust_scale(before[np.isfinite(before)])
     gain = np.minimum(np.abs(before), bound) - np.minimum(np.abs(after), bound)
     by_day = gain.reshape(-1, 24)
