@@ -446,6 +446,34 @@ def test_labels_and_probabilities_are_joined_too(store: Store) -> None:
     assert found.labelled.tolist() == [True, False]
 
 
+def test_sampled_predictions_come_with_what_was_asked(store: Store) -> None:
+    asked = [replace(prediction(name, NOON + number * SECOND), id=name) for number, name in enumerate("123")]
+    asked = [
+        replace(one, source={**one.source, "features": {"distance": float(number)}}) for number, one in enumerate(asked)
+    ]
+    bare = prediction("4", NOON + 3 * SECOND)
+    bare = replace(bare, source={name: value for name, value in bare.source.items() if name != "features"})
+    store.create([*asked, bare, prediction("5", version="2"), actual("2", value=20.0)])
+    found = store.sampled(DAY, model="delay", version="1")
+    assert found.features == [{"distance": 0.0}, {"distance": 1.0}, {"distance": 2.0}, {}]
+    np.testing.assert_array_equal(found.labelled.actual_value, [np.nan, 20.0, np.nan, np.nan])
+    assert (found.labelled.total, found.labelled.total_labelled) == (4, 1)
+    assert len(store.sampled(DAY, model="delay").features) == 5
+    assert store.sampled(DAY, model="fraud").features == []
+
+
+def test_more_predictions_than_asked_for_are_sampled_the_same_way_each_time(store: Store) -> None:
+    asked = [prediction(f"{number:04d}", NOON + number * SECOND) for number in range(1_000)]
+    asked = [replace(one, source={**one.source, "features": {"n": number}}) for number, one in enumerate(asked)]
+    store.create(asked)
+    first, again = (store.sampled(DAY, model="delay", limit=300) for _ in range(2))
+    assert 200 <= len(first.features) <= 300
+    assert first.labelled.total == 1_000
+    assert first.features == again.features
+    moments = [NOON.timestamp() + int(features["n"]) for features in first.features]
+    np.testing.assert_allclose(first.labelled.timestamp, moments)
+
+
 def test_the_last_actual_wins_in_whatever_order_they_come(store: Store) -> None:
     store.create([prediction("1"), actual("1", NOON + 2 * HOUR, 30.0)])
     store.create([actual("1", NOON + HOUR, 10.0)])

@@ -123,6 +123,10 @@ MIGRATIONS: Final = (
     CREATE TABLE pings (one INTEGER PRIMARY KEY CHECK (one = 1), count INTEGER NOT NULL);
     INSERT INTO pings VALUES (1, 0);
     """,
+    """
+    -- Where the whole prediction is, for the few rows whose features are looked at.
+    ALTER TABLE predictions ADD COLUMN document INTEGER;
+    """,
 )
 """Each script takes the file from one version (`PRAGMA user_version`) to the next. Never change one: add another."""
 

@@ -32,6 +32,7 @@ from modelward_collector.store.protocol import (
     Outcome,
     Page,
     Part,
+    Sampled,
     SeenModel,
     StoreUnavailableError,
 )
@@ -309,8 +310,19 @@ class ElasticStore:
 
         Beyond the limit, `total_labelled` is the sample's share of the total.
         """
-        query = _predictions(span, model)
-        wanted = ["@timestamp", "id", "version", "segment", "prediction"]
+        return self._joined(span, model, None, limit, [])[0]
+
+    def sampled(self, span: Span, *, model: str, version: str | None = None, limit: int = 20_000) -> Sampled:
+        """The same of one version or of all, with the features of each."""
+        labelled, predictions = self._joined(span, model, version, limit, ["features"])
+        asked = [source.get("features") for source in predictions]
+        return Sampled(labelled, [features if isinstance(features, Mapping) else {} for features in asked])
+
+    def _joined(
+        self, span: Span, model: str, version: str | None, limit: int, more: Sequence[str]
+    ) -> tuple[Labelled, Sequence[Mapping[str, Any]]]:
+        query = _predictions(span, model, version)
+        wanted = ["@timestamp", "id", "version", "segment", "prediction", *more]
         with self._asking():
             total = int(
                 self._search(Alias.EVENTS, size=0, query=query, track_total_hits=True)["hits"]["total"]["value"]
@@ -325,10 +337,11 @@ class ElasticStore:
                     predictions.setdefault(shape.text(hit["_source"].get("id")), hit["_source"])
             actuals = self._actuals(list(predictions), model)
         found = _labelled(predictions, actuals)
+        sources = list(predictions.values())
         if not sampled:
-            return _with_totals(found, len(predictions), len(actuals))
+            return _with_totals(found, len(predictions), len(actuals)), sources
         share = len(actuals) / len(predictions) if predictions else 0.0
-        return _with_totals(found, total, round(share * total))
+        return _with_totals(found, total, round(share * total)), sources
 
     def _actuals(self, ids: Sequence[str], model: str) -> dict[str, Mapping[str, Any]]:
         found: dict[str, Mapping[str, Any]] = {}
@@ -688,8 +701,9 @@ def _floats(values: Sequence[float | None]) -> np.ndarray[Any, np.dtype[np.float
     return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
 
 
-def _predictions(span: Span, model: str) -> _Query:
+def _predictions(span: Span, model: str, version: str | None = None) -> _Query:
     return _all_of(
+        _term("version", version),
         _within("@timestamp", span),
         {"term": {"kind": "prediction"}},
         {"term": {"model": model}},

@@ -120,6 +120,17 @@ class Labelled:
 
 
 @dataclass(frozen=True, slots=True)
+class Sampled:
+    """Predictions beside what was asked: `features` holds each row's, in the order of `labelled`'s columns.
+
+    Without embeddings; {} where the row's features are not kept.
+    """
+
+    labelled: Labelled
+    features: list[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
     """The latest sign of life of one agent."""
 
@@ -190,6 +201,9 @@ class Store(Protocol):
     # -- labels -------------------------------------------------------------------------------------------------
     def labelled(self, span: Span, *, model: str, limit: int = 200_000) -> Labelled:
         """Predictions made in the span joined with their actuals by id, however late those came."""
+
+    def sampled(self, span: Span, *, model: str, version: str | None = None, limit: int = 20_000) -> Sampled:
+        """Predictions made in the span with their features and, where those are in, their actuals; see `Labelled`."""
 
     def duplicate_ids(self, span: Span, *, model: str) -> int:
         """How many predictions of the span repeat the id of another one."""

@@ -27,6 +27,7 @@ from modelward_collector.store.protocol import (
     Outcome,
     Page,
     Part,
+    Sampled,
     SeenModel,
 )
 
@@ -192,28 +193,50 @@ class SqliteStore:
     # -- labels -------------------------------------------------------------------------------------------------
     def labelled(self, span: Span, *, model: str, limit: int = 200_000) -> Labelled:
         """Predictions made in the span joined with their actuals by id, however late those came."""
-        values = {"model": model, **_bounds(span), "limit": limit}
-        joined = """
-            FROM predictions AS p LEFT JOIN actuals AS a ON a.model = p.model AND a.id = p.id
-            WHERE p.model = :model AND p.at >= :start AND p.at < :end
-        """
-        columns = """
-            SELECT p.at, p.version, p.segment, p.value, p.label, p.probabilities, a.id IS NOT NULL, a.value, a.label
-        """
+        return _labelled(*self._joined(span, model, None, limit))
+
+    def sampled(self, span: Span, *, model: str, version: str | None = None, limit: int = 20_000) -> Sampled:
+        """The same of one version or of all, with the features of each."""
+        rows, total, total_labelled = self._joined(span, model, version, limit)
+        numbers = _json([row[-1] for row in rows if row[-1] is not None])
+        query = "SELECT number, at, source FROM documents WHERE number IN (SELECT value FROM json_each(?))"
         with self._database.read() as connection:
-            connection.execute("BEGIN")  # the count and the rows are of one moment
-            total, total_labelled = connection.execute(f"SELECT COUNT(*), COUNT(a.id) {joined}", values).fetchone()
+            asked = {(number, at): _features(source) for number, at, source in connection.execute(query, (numbers,))}
+        features = [asked.get((row[-1], row[0]), {}) for row in rows]
+        return Sampled(_labelled(rows, total, total_labelled), features)
+
+    def _joined(
+        self, span: Span, model: str, version: str | None, limit: int
+    ) -> tuple[list[tuple[Any, ...]], int, int]:
+        values = {"model": model, "version": version, **_bounds(span), "limit": limit}
+        where = "model = :model AND at >= :start AND at < :end AND (:version IS NULL OR version = :version)"
+        with self._database.read() as connection:
+            connection.execute("BEGIN")  # the counts and the rows are of one moment
+            (total,) = connection.execute(
+                f"SELECT COUNT(*) FROM predictions WHERE {where}",  # noqa: S608 - fixed text
+                values,
+            ).fetchone()
+            chosen = "ORDER BY bucket, id LIMIT :limit" if total > limit else ""
+            rows = connection.execute(
+                f"""
+                SELECT p.at, p.version, p.segment, p.value, p.label, p.probabilities,
+                       a.id IS NOT NULL, a.value, a.label, p.document
+                FROM (SELECT * FROM predictions WHERE {where} {chosen}) AS p
+                LEFT JOIN actuals AS a ON a.model = p.model AND a.id = p.id ORDER BY p.at, p.id
+                """,  # noqa: S608 - fixed text
+                values,
+            ).fetchall()
             if total > limit:
-                wanted = f"""
-                    {columns} FROM (
-                        SELECT * FROM predictions
-                        WHERE model = :model AND at >= :start AND at < :end ORDER BY bucket, id LIMIT :limit
-                    ) AS p LEFT JOIN actuals AS a ON a.model = p.model AND a.id = p.id ORDER BY p.at, p.id
-                """  # noqa: S608 - fixed text
+                (total_labelled,) = connection.execute(
+                    f"""
+                    SELECT COUNT(a.id) FROM (SELECT * FROM predictions WHERE {where}) AS p
+                    LEFT JOIN actuals AS a ON a.model = p.model AND a.id = p.id
+                    """,  # noqa: S608 - fixed text
+                    values,
+                ).fetchone()
             else:
-                wanted = f"{columns} {joined} ORDER BY p.at, p.id"
-            rows = connection.execute(wanted, values).fetchall()
-        return _labelled(rows, total, total_labelled)
+                total_labelled = sum(row[6] for row in rows)
+        return rows, total, total_labelled
 
     def duplicate_ids(self, span: Span, *, model: str) -> int:
         """How many predictions of the span repeat the id of another one, in the span or before it."""
@@ -411,7 +434,7 @@ def _created_document(connection: sqlite3.Connection, document: Document, at: in
         return _CONFLICT
     if document.alias is Alias.EVENTS:
         if kind == "prediction":
-            _add_prediction(connection, model, at, fields)
+            _add_prediction(connection, model, at, fields, added.lastrowid)
         elif kind == "actual":
             _add_actual(connection, model, at, fields)
     elif kind == "heartbeat":
@@ -426,7 +449,9 @@ def _created_document(connection: sqlite3.Connection, document: Document, at: in
     return _CREATED
 
 
-def _add_prediction(connection: sqlite3.Connection, model: str, at: int, fields: Mapping[str, Any]) -> None:
+def _add_prediction(
+    connection: sqlite3.Connection, model: str, at: int, fields: Mapping[str, Any], document: int | None
+) -> None:
     prediction_id = shape.text(fields.get("id"))
     if not prediction_id:
         return
@@ -434,7 +459,7 @@ def _add_prediction(connection: sqlite3.Connection, model: str, at: int, fields:
     value, label = shape.answer(prediction)
     chances = shape.probabilities(prediction)
     added = connection.execute(
-        "INSERT OR IGNORE INTO predictions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR IGNORE INTO predictions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             model,
             at,
@@ -445,6 +470,7 @@ def _add_prediction(connection: sqlite3.Connection, model: str, at: int, fields:
             value,
             label,
             None if chances is None else _json(chances),
+            document,
         ),
     )
     if not added.rowcount:
@@ -511,8 +537,8 @@ def _delete_parts(connection: sqlite3.Connection, where: str, values: tuple[Any,
 
 
 def _labelled(rows: Sequence[tuple[Any, ...]], total: int, total_labelled: int) -> Labelled:
-    columns: Sequence[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * 9
-    at, version, segment, value, label, chances, labelled, actual_value, actual_label = columns
+    columns: Sequence[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * 10
+    at, version, segment, value, label, chances, labelled, actual_value, actual_label, _ = columns
     segments = _Parsed()
     return Labelled(
         timestamp=np.array(at, dtype=np.float64) / 1e6,
@@ -532,6 +558,11 @@ def _labelled(rows: Sequence[tuple[Any, ...]], total: int, total_labelled: int) 
 def _floats(values: Sequence[float | None]) -> np.ndarray[Any, np.dtype[np.float64]]:
     # SQLite keeps NaN as NULL, so a missing number is one either way.
     return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def _features(source: bytes) -> Mapping[str, Any]:
+    features = orjson.loads(source).get("features")
+    return features if isinstance(features, dict) else {}
 
 
 def _chances(text: str) -> dict[str, float]:
