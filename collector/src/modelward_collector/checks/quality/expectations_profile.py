@@ -87,15 +87,11 @@ def outside_set(rule: InSet, feature: FeatureProfile) -> Seen:
     allowed_texts = {category_name(value) for value in rule.values if isinstance(value, str)}
     booleans = {value for value in rule.values if isinstance(value, bool)}
     allowed = [float(value) for value in rule.values if not isinstance(value, bool | str)]
-    breaking, estimate, unknown, examples = 0, 0.0, 0, []
+    breaking, estimate, unknown = 0, 0.0, 0
+    examples: list[str] = []
     if feature.categorical is not None:
-        sketch = feature.categorical
-        outside = {name: count for name, count in sketch.counts().items() if name not in allowed_texts}
-        certain = {name: count - sketch.error for name, count in outside.items() if count > sketch.error}
-        breaking += sum(certain.values())
-        estimate += sum(certain.values())
-        unknown += max(0, sketch.n - sum(sketch.counts().values())) if sketch.error else 0
-        examples += list(certain)
+        breaking, unknown, examples = _texts_outside(feature.categorical, allowed_texts)
+        estimate = float(breaking)
     if feature.numeric is not None and feature.numeric.n:
         certain_numbers, share, odd = _numbers_outside(feature.numeric, allowed)
         breaking += certain_numbers
@@ -103,14 +99,25 @@ def outside_set(rule: InSet, feature: FeatureProfile) -> Seen:
         examples += odd
     off = feature.numbers - (feature.numeric.n if feature.numeric else 0) + feature.vectors + feature.other
     off += feature.true * (True not in booleans) + feature.false * (False not in booleans)
-    judged = max(1, feature.present - unknown)
     return Seen(
         breaking + off,
-        feature.present and judged,
-        share=(estimate + off) / judged,
+        feature.present,
+        share=(estimate + off) / max(1, feature.present),
         unknown=unknown,
+        because="at least " if unknown else "",
         examples=tuple(examples[:NAMED]),
     )
+
+
+def _texts_outside(sketch: CategoricalSketch, allowed: set[str]) -> tuple[int, int, list[str]]:
+    """Rows surely outside, rows of which nothing is known, and some of the texts."""
+    error = sketch.error
+    outside = {name: count - error for name, count in sketch.counts().items() if name not in allowed and count > error}
+    # what the allowed ones cannot be, however frequent, is outside too
+    most_within = sum(int(sketch.frequent.get_upper_bound(name)) for name in allowed)
+    least_within = sum(int(sketch.frequent.get_lower_bound(name)) for name in allowed)
+    breaking = max(sum(outside.values()), sketch.n - most_within)
+    return breaking, max(0, sketch.n - breaking - least_within), list(outside)
 
 
 def _numbers_outside(sketch: NumericSketch, allowed: list[float]) -> tuple[int, float, list[str]]:
