@@ -87,6 +87,12 @@ def _add_profile(parser: argparse.ArgumentParser) -> None:
     for kind in ("categorical", "numeric", "boolean"):
         what = f"a feature that is {kind} whatever it looks like"
         parser.add_argument(f"--{kind}", metavar="COLUMN", action="append", default=[], help=what)
+    parser.add_argument(
+        "--sample",
+        type=int,
+        metavar="ROWS",
+        help="also keep so many labelled rows, from which performance is estimated before labels are in",
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
 
 
@@ -253,9 +259,17 @@ def _size(count: float) -> str:
 
 def _profile(options: argparse.Namespace) -> int:
     from modelward_agent.profile.reference import TableError, profile_file, write_reference
+    from modelward_agent.profile.sample import Reservoir, sample_path, write_sample
 
     try:
         window = parse_duration(options.window)
+        sample = None
+        if options.sample is not None:
+            if options.sample < 1:
+                raise ValueError(f"--sample {options.sample}: write how many rows to keep, for example 20000")
+            sample = Reservoir(
+                options.sample, prediction=options.prediction, actual=options.actual, timestamp=options.timestamp
+            )
         documents = profile_file(
             options.file,
             model=options.model,
@@ -269,8 +283,11 @@ def _profile(options: argparse.Namespace) -> int:
             categorical=options.categorical,
             numeric=options.numeric,
             boolean=options.boolean,
+            sample=sample,
         )
         written = write_reference(options.output, documents)
+        if sample is not None:
+            write_sample(sample_path(options.output), sample.lines())
     except (TableError, ValueError) as error:
         print(f"modelward: {error}", file=sys.stderr)
         return 2
@@ -278,4 +295,6 @@ def _profile(options: argparse.Namespace) -> int:
         print(f"modelward: {error.filename}: {error.strerror}", file=sys.stderr)
         return 1
     print(f"modelward: {options.output}: {written} profiles of {options.model}")
+    if sample is not None:
+        print(f"modelward: {sample_path(options.output)}: a sample of {len(sample)} labelled rows")
     return 0

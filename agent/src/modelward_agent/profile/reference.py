@@ -20,6 +20,7 @@ from modelward_agent.profile.columns import Column, Rows
 from modelward_agent.profile.feature import FeatureProfile
 from modelward_agent.profile.fold import Hashes, add_row_hashes, name_weights
 from modelward_agent.profile.profile import OTHER_SEGMENT, Profile, ProfileKey, Segment
+from modelward_agent.profile.sample import Reservoir
 from modelward_agent.profile.table import Batch, TableError, Types, read_batches
 from modelward_agent.profile.wire import ProfileFormatError, key_of_document, profile_of_document, to_document
 
@@ -53,6 +54,7 @@ def profile_file(
     numeric: Collection[str] = (),
     boolean: Collection[str] = (),
     max_segments: int = 64,
+    sample: Reservoir | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Profile documents of the rows of a Parquet or CSV file, one a window and segment.
 
@@ -60,7 +62,7 @@ def profile_file(
     windows of `window_seconds`, a day by default; without it all rows are one window. `prediction` and `actual` become
     outputs, `segments` columns stay features too, `exclude` columns are not read, every other column is a feature. Its
     type is the file's, or for CSV the one that fits all its values, unless an override names it. Null, and in CSV an
-    empty field, is missing; NaN is counted as NaN.
+    empty field, is missing; NaN is counted as NaN. A `sample` is shown every row.
 
     Memory is bounded by a batch of rows and `_OPEN_FEATURES`. Raises `TableError`, which names file and column.
     """
@@ -75,6 +77,8 @@ def profile_file(
     rows = 0
     for batch in read_batches(path, named, exclude, types):
         reference.fold(batch)
+        if sample is not None:
+            sample.add(batch)
         rows += batch.rows
         yield from reference.take(keep=_OPEN_FEATURES // max(1, len(batch.arrays)))
     if rows == 0:

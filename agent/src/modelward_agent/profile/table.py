@@ -68,6 +68,12 @@ class Batch:
         except _arrow().ArrowException as error:
             raise TableError(f"{self.path}: column {name!r}: {error}") from error
 
+    def taken(self, rows: Any) -> Batch:
+        """These rows alone, in that order."""
+        indices = _arrow().array(rows)
+        arrays = {name: array.take(indices) for name, array in self.arrays.items()}
+        return Batch(self.path, len(rows), arrays, self.types)
+
     def categories(self, name: str) -> list[str]:
         """Every row's text, "" for none."""
         return [text or "" for text in _categories(_as_text(self.arrays[name])).texts()]
