@@ -155,7 +155,7 @@ class Loader:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._lock = threading.Lock()
-        self._references: OrderedDict[str, tuple[float, PreparedReference | None]] = OrderedDict()
+        self._references: OrderedDict[str, tuple[float, PreparedReference]] = OrderedDict()
 
     def run(self, task: Task) -> list[CheckResult]:
         """The task's results, neither stored nor exported."""
@@ -280,7 +280,9 @@ class Loader:
                 self._references.move_to_end(key)
                 return found[1]
         reference = load_reference(self._store, spec, span, version)
-        prepared = None if reference is None else prepare_reference(reference)
+        if reference is None:
+            return None  # asked for again at the next check: its traffic may just not be in yet
+        prepared = prepare_reference(reference)
         with self._lock:
             self._references[key] = (time.monotonic(), prepared)
             while len(self._references) > REFERENCES_KEPT:
