@@ -131,7 +131,8 @@ class ForecastState:
     Of the last `horizon` steps, newest last: the slow average `origins` (horizon,), and for 1, 2, … steps on the
     `regressors` (horizon, horizon, 5) and `made` (horizon, horizon), what was forecast on the transformed scale; NaN
     for steps without a point. `squares` (horizon, 5, 5) and `products` (horizon, 5) are the regressions' sums. `errors`
-    (kept, horizon) are over the spread of their hour, NaN where none was made.
+    (kept, horizon) are over the spread of their hour, NaN where none was made; `waiting` are those of the run of
+    outliers that the newest point is in.
     """
 
     measure: Measure
@@ -143,6 +144,7 @@ class ForecastState:
     origins: Array
     made: Array
     errors: Array
+    waiting: tuple[Array, ...] = ()
 
     @property
     def seconds(self) -> int:
@@ -246,14 +248,28 @@ def update(state: ForecastState, seconds: int, value: float) -> ForecastState:
         squares[steps] = fading * squares[steps] + weights[:, None, None] * (x[:, :, None] * x[:, None, :])
         products[steps] = fading * products[steps] + (weights * target)[:, None] * x
     seasonal = before.advance(seconds, at)
-    errors = np.concatenate((state.errors[-ERRORS_KEPT + 1 :], row[None]))
-    made = state.made
+    errors, waiting, made = state.errors, state.waiting, state.made
     if seasonal.shifted:
         # The points on the way to the new level were no errors that the next forecast will repeat.
-        errors[-len(before.outliers) - 1 :] = np.nan
+        waiting = ()
         squares, products = state.squares, state.products
         made = np.full_like(made, np.nan)
-    after = replace(state, seasonal=seasonal, squares=squares, products=products, errors=errors, made=made)
+    else:
+        # A run of outliers goes on being news until it has ended, or become the new level.
+        same_run = len(seasonal.outliers) > 1
+        known = () if same_run else waiting
+        waiting = (*waiting[len(known) :], row) if seasonal.outliers else ()
+        known = known if seasonal.outliers else (*known, row)
+        errors = np.concatenate((errors, *(one[None] for one in known)))[-ERRORS_KEPT:]
+    after = replace(
+        state,
+        seasonal=seasonal,
+        squares=squares,
+        products=products,
+        errors=errors,
+        waiting=waiting,
+        made=made,
+    )
     return _with_origin(after, passed)
 
 
@@ -335,7 +351,7 @@ def _past(parts: Decomposition, first: int, step: int, size: int) -> Array:
     if parts.state.profile.kind is Season.NONE:
         return past
     bound = CLIP * parts.state.scale
-    off = np.clip(parts.plain - parts.averages[:, 2], -bound, bound)
+    off = np.clip(parts.residuals, -bound, bound)
     begin = int(parts.seconds[0]) // HOUR
     hours = parts.seconds // HOUR - begin
     counts = np.bincount(hours)

@@ -103,7 +103,7 @@ class SeasonalProfile:
 
 @dataclass(frozen=True, slots=True)
 class LatestWeek:
-    """How far each hour of the last seven days was off its season and level, shape (168,), means of their points.
+    """How far each hour of the last seven days was off its season and what came before it: means, shape (168,).
 
     What a season learned over weeks is late to tell (daylight saving, a new timetable), yesterday tells.
     """
@@ -204,9 +204,9 @@ class SeasonalState:
             yesterday, last_week = self.latest.before(np.array([seconds]))[0]
             taught = min(bound, max(-bound, off)) if not outliers else 0.0
             again = yesterday if profile.kind is Season.DAY else last_week
-            if abs(off) > bound and again * off > 0 and abs(again) > bound:
+            if abs(residual) > bound and again * residual > 0 and abs(again) > bound:
                 # As far out in the same hour as one period before: no outlier twice, the season has moved.
-                taught = SEASON_SHIFT * math.copysign(min(abs(off), abs(again)), off)
+                taught = SEASON_SHIFT * math.copysign(min(abs(residual), abs(again)), residual)
                 profile = profile.updated(seconds, self.step, taught, moved=True)
             else:
                 profile = profile.updated(seconds, self.step, taught)
@@ -222,14 +222,14 @@ class SeasonalState:
             slow=averages[3],
             points=self.points + 1,
             residuals=residuals,
-            latest=self.latest.updated(seconds, off),
+            latest=self.latest.updated(seconds, residual),
             scale=max(self.least, robust_scale(residuals)),
             outliers=outliers,
             shifted=shifted,
         )
 
     def _spread(self, seconds: int, deviation: float) -> Array:
-        if self.step > HOUR or self.points * self.step < FEWEST_DAYS * 86_400:
+        if self.scale == 0 or self.step > HOUR or self.points * self.step < FEWEST_DAYS * 86_400:
             return self.spread
         squares = self.spread**2
         hour = seconds // HOUR % HOURS_A_DAY
@@ -243,13 +243,14 @@ class Decomposition:
     """A history taken apart, all shape (n,) and of its points no longer than a step: value = season + plain.
 
     `plain` leaves out a season that was fitted *without* the point's own days, so that what is learned from it holds
-    for days to come. `averages` (n, 4) are `last`, `fast`, `mid` and `slow` after each point; `stretch` counts the
-    shifts of level up to it.
+    for days to come. `averages` (n, 4) are `last`, `fast`, `mid` and `slow` after each point, `residuals` what it is
+    off the `fast` one before it; `stretch` counts the shifts of level up to it.
     """
 
     seconds: NDArray[np.int64]
     plain: Array
     averages: Array
+    residuals: Array
     stretch: NDArray[np.int64]
     state: SeasonalState
 
@@ -287,10 +288,9 @@ def decompose(
     scale = max(least, robust_scale((residuals / _of_hour(spread, seconds))[-RESIDUALS_KEPT:]))
     averages, stretch, residuals = _pass(seconds, plain, spread, scale, step)
     kept = (residuals / _of_hour(spread, seconds))[-RESIDUALS_KEPT:]
-    off = plain - averages[:, 2]
     latest = LatestWeek.empty()
     newest = seconds > seconds[-1] - HOURS_A_WEEK * HOUR
-    for moment, value in zip(seconds[newest].tolist(), off[newest].tolist(), strict=True):
+    for moment, value in zip(seconds[newest].tolist(), residuals[newest].tolist(), strict=True):
         latest = latest.updated(moment, value)
     state = SeasonalState(
         step=step,
@@ -307,7 +307,7 @@ def decompose(
         scale=max(least, robust_scale(kept)),
         least=least,
     )
-    return Decomposition(seconds, plain, averages, stretch, state)
+    return Decomposition(seconds, plain, averages, residuals, stretch, state)
 
 
 def robust_scale(residuals: Array) -> float:
