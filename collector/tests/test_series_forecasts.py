@@ -177,6 +177,14 @@ def test_a_collector_that_no_longer_runs_the_job_shows_nothing(
     assert series(metrics) == {}
 
 
+def test_a_young_history_is_soon_fitted_anew_and_a_long_one_seldom(store: SqliteStore) -> None:
+    traffic(store, NOW - 4 * ONE_DAY, NOW + 2 * ONE_DAY, HOUR)
+    traffic(store, NOW - 2 * HOUR, NOW + HOUR, STEP, "young")
+    forecasts = following(store)
+    fitted = [forecasts.run(NOW + hours * HOUR).fitted for hours in (0, 5, 6, 12, 17, 24)]
+    assert fitted == [2, 0, 1, 1, 0, 2]
+
+
 def test_fits_that_take_too_long_wait_for_the_next_run(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     for model in ("alpha", "beta", "gamma"):
         traffic(store, NOW - 10 * HOUR, NOW, STEP, model)

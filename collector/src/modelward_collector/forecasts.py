@@ -40,8 +40,10 @@ HISTORY: Final = timedelta(days=35)
 """What a fit reads: five weeks, in hours that maintenance merged."""
 FINE: Final = timedelta(days=1)
 """Of which this much step by step; minutes are kept for two days by default."""
-REFIT_EVERY: Final = timedelta(days=1)
-"""So that a season is found when there is history enough, and late profiles are counted."""
+REFIT_SHARE: Final = 0.25
+REFIT_AFTER: Final = (timedelta(hours=6), timedelta(days=7))
+"""A version is fitted anew when its history has grown by this share, within these bounds: a season is found as soon as
+there is enough to find it in, and a long history, which costs most to read, is seldom read again."""
 
 QUIET_AFTER: Final = timedelta(days=1)
 """A version without traffic for this long has no series any more."""
@@ -79,8 +81,15 @@ class _Followed:
 
     until: datetime
     fitted_at: datetime
+    first_seen: datetime
     states: dict[str, ForecastState] = field(default_factory=dict)
     outlooks: dict[str, Outlook] = field(default_factory=dict)
+
+    @property
+    def refit_after(self) -> timedelta:
+        """How long the fit is good for."""
+        soonest, latest = REFIT_AFTER
+        return min(latest, max(soonest, (self.fitted_at - self.first_seen) * REFIT_SHARE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +127,7 @@ class Forecasts(Collector):
         failed: dict[str, str] = {}
         for key in wanted:
             known = self._followed.get(key)
-            stale = known is None or end - known.fitted_at >= REFIT_EVERY
+            stale = known is None or end - known.fitted_at >= known.refit_after
             try:
                 if stale and (not fitted or time.monotonic() - begun < FITTING_SECONDS):
                     self._keep(key, self._fit(key, end))
@@ -147,11 +156,12 @@ class Forecasts(Collector):
 
     # -- one version --------------------------------------------------------------------------------------------
     def _fit(self, key: tuple[str, str], end: datetime) -> _Followed:
-        start, fine = end - HISTORY, floor(end - FINE, timedelta(days=1))
+        start, fine = end - HISTORY, floor(end - FINE, HOUR)
         stride = max(HOUR, self._step)
         older = traffic(self._store, *key, Span(start, fine), self._step, stride=stride)
         newer = traffic(self._store, *key, Span(fine, end), self._step, filled=bool(older))
-        followed = _Followed(until=end, fitted_at=end)
+        begins = [int(points.seconds[0]) for points in (*older.values(), *newer.values())]
+        followed = _Followed(until=end, fitted_at=end, first_seen=moment(min(begins)) if begins else end)
         for name in older.keys() | newer.keys():
             self._begin(key, followed, name, _joined(older.get(name), newer.get(name)), self._step)
         for check in RESULT_CHECKS:
