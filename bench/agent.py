@@ -1,8 +1,8 @@
 """How many events a second the agent takes from the journal to sketches and a `_bulk` body, on one core.
 
 One process does what the agent's loop and its shipper do to every block of the journal, in their own code: read whole
-lines, parse, fold, make the documents, join them into a body; once more with the gzip of the transport, which for numbers
-with all their digits costs as much as half of that. Then the whole agent, threads and all, runs over the same journal
+lines, parse, fold, make the documents, join them; once more with the gzip of the transport, which of random
+numbers costs as much as half of that. Then the whole agent, threads and all, runs over the same journal
 against a server that answers at once, for its memory.
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,10 @@ class Row:
     measured: str
     hold: str
     holds: bool
+
+
+QUIET = {"DO_NOT_TRACK": "1", "NML_DISABLE_USAGE_LOGGING": "1", "WHYLOGS_NO_ANALYTICS": "True"}
+"""Peers report their use to their makers; a bench tells nobody anything."""
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -46,6 +51,7 @@ def ask_peer(script: str, *arguments: str) -> dict[str, Any]:
         stdout=subprocess.PIPE,
         text=True,
         cwd=ROOT,
+        env={**os.environ, **QUIET},
     )
     answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return answer
