@@ -34,6 +34,9 @@ VERSION = "january"
 REPLAYED = ("--clock", "replay", "--agent-window", "1d")
 """Time is the data's, and a day is the finest thing looked at."""
 
+ANY_PORT = {"MODELWARD_AGENT__METRICS__LISTEN": "127.0.0.1:0"}
+"""Another agent of this machine may have the usual one."""
+
 READY_WITHIN = 60.0
 ENDS_WITHIN = 20.0
 FIRST_REPLAYED = flights.TRAINED_UNTIL
@@ -118,6 +121,7 @@ def _modelward(port: int) -> Iterator[str]:
     with log.open("wb") as output:
         child = subprocess.Popen(
             [_program("modelward"), "up", "--home", str(HOME), "--port", str(port), *REPLAYED],
+            env={**os.environ, **ANY_PORT},
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,

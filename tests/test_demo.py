@@ -122,9 +122,7 @@ def test_performance_is_judged_as_the_delays_become_known(demo: Demo) -> None:
 def test_the_console_draws_it(demo: Demo, browser: Browser) -> None:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     complaints: list[str] = []
-    demo.wait_for(
-        lambda: any(result["end"] >= "2013-05-28" for result in demo.results("drift")), "drift check of May"
-    )
+    demo.wait_for(lambda: any(result["end"] >= "2013-05-28" for result in demo.results("drift")), "drift check of May")
     schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
     for scheme in schemes:
         context = browser.new_context(viewport={"width": 1440, "height": 1000}, color_scheme=scheme)

@@ -104,6 +104,7 @@ def _reference(store: Store, model: str, span: Span, version: str | None) -> Ref
         total=total,
         windows=tuple(_in_time(parts, step, windows)),
         segments={segment: _one(found) for segment, found in by_segment.items()},
+        volumes=tuple((Span(part.start, part.end), part.rows) for part in parts),
     )
 
 
