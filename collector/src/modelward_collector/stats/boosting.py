@@ -51,27 +51,53 @@ class BoostedTrees:
     trees: tuple[_Tree, ...]
 
     @classmethod
-    def fit(cls, features: Floats, target: Floats) -> BoostedTrees:
-        """Learn `target` (n,) from `features` (n, width), deterministically."""
-        edges = tuple(_edges(column) for column in features.T)
-        binned = _binned(features, edges)
-        mean = float(target.mean())
-        fitted = np.full(len(target), mean)
-        trees = []
-        if features.shape[1]:
-            for _ in range(TREES):
-                tree = _grow(binned, target - fitted)
-                trees.append(tree)
-                fitted += tree.of(binned)
-        return cls(edges, mean, tuple(trees))
+    def fit(cls, features: Floats, target: Floats, trees: int = TREES) -> BoostedTrees:
+        """Learn `target` (n,) from `features` (n, width) with so many trees, deterministically."""
+        return Binned.of(features).fit(target, trees)
 
     def of(self, features: Floats) -> Floats:
         """Predictions, shape (n,)."""
-        binned = _binned(features, self.edges)
-        fitted = np.full(len(features), self.mean)
+        return self.of_bins(_binned(features, self.edges))
+
+    def of_bins(self, bins: NDArray[np.int64]) -> Floats:
+        """Predictions of features that are in these trees' bins already."""
+        fitted = np.full(len(bins), self.mean)
         for tree in self.trees:
-            fitted += tree.of(binned)
+            fitted += tree.of(bins)
         return fitted
+
+
+@dataclass(frozen=True, slots=True)
+class Binned:
+    """Features in bins, to learn several targets from, each perhaps on some of the rows only."""
+
+    edges: tuple[Floats, ...]
+    bins: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, features: Floats) -> Binned:
+        """Of shape (n, width)."""
+        edges = tuple(_edges(column) for column in features.T)
+        return cls(edges, _binned(features, edges))
+
+    def fit(self, target: Floats, trees: int = TREES, rows: NDArray[np.bool_] | None = None) -> BoostedTrees:
+        """Learn `target` (n,), from the rows of the mask alone if there is one."""
+        bins = self.bins if rows is None else self.bins[rows]
+        wanted = target if rows is None else target[rows]
+        mean = float(wanted.mean())
+        fitted = np.full(len(wanted), mean)
+        grown = []
+        if bins.shape[1]:
+            places = bins + np.arange(bins.shape[1]) * (BINS + 2)
+            for _ in range(trees):
+                tree = _grow(bins, places, wanted - fitted)
+                grown.append(tree)
+                fitted += tree.of(bins)
+        return BoostedTrees(self.edges, mean, tuple(grown))
+
+    def predicted(self, trees: BoostedTrees, rows: NDArray[np.bool_]) -> Floats:
+        """What trees that were fitted here answer for the rows of the mask."""
+        return trees.of_bins(self.bins[rows])
 
 
 def _edges(column: Floats) -> Floats:
@@ -90,21 +116,21 @@ def _binned(features: Floats, edges: tuple[Floats, ...]) -> NDArray[np.int64]:
     return binned
 
 
-def _grow(binned: NDArray[np.int64], residual: Floats) -> _Tree:
+def _grow(binned: NDArray[np.int64], places: NDArray[np.int64], residual: Floats) -> _Tree:
+    """One tree; `places` are the bins numbered through over the features."""
     n, width = binned.shape
     inner = 2**DEPTH - 1
     feature, cut = np.zeros(inner, dtype=np.int64), np.full(inner, BINS + 1, dtype=np.int64)
     node = np.zeros(n, dtype=np.int64)
     bins = BINS + 2
-    columns = np.arange(width) * bins
+    size = width * bins
+    weights = np.repeat(residual, width)
+    counts, sums = _histogram(places, weights, size)
+    counts, sums = counts[None], sums[None]
     for level in range(DEPTH):
         first, side = 2**level - 1, 2**level
-        # one histogram of (node, feature, bin) a level
-        place = ((node - first)[:, None] * (width * bins) + columns + binned).ravel()
-        size = side * width * bins
-        counts = np.bincount(place, minlength=size).reshape(side, width, bins)
-        sums = np.bincount(place, weights=np.repeat(residual, width), minlength=size).reshape(side, width, bins)
-        left_n, left = counts.cumsum(axis=2), sums.cumsum(axis=2)
+        left_n = counts.reshape(side, width, bins).cumsum(axis=2)
+        left = sums.reshape(side, width, bins).cumsum(axis=2)
         right_n, right = left_n[:, :, -1:] - left_n, left[:, :, -1:] - left
         gain = left**2 / (left_n + PRIOR_ROWS) + right**2 / (right_n + PRIOR_ROWS)
         gain[(left_n < LEAF_ROWS) | (right_n < LEAF_ROWS)] = -np.inf
@@ -112,8 +138,23 @@ def _grow(binned: NDArray[np.int64], residual: Floats) -> _Tree:
         splits = np.isfinite(gain.reshape(side, -1)[np.arange(side), best])
         here = first + np.flatnonzero(splits)
         feature[here], cut[here] = best[splits] // bins, best[splits] % bins
-        node = 2 * node + 1 + (binned[np.arange(n), feature[node]] > cut[node])
+        goes_right = binned[np.arange(n), feature[node]] > cut[node]
+        if level < DEPTH - 1:
+            # only the rows that go left are counted; the others are what is left of their parent
+            rows = ~goes_right
+            place = (places[rows] + ((node[rows] - first) * size)[:, None]).ravel()
+            left_counts, left_sums = _histogram(place, np.repeat(residual[rows], width), side * size)
+            left_counts, left_sums = left_counts.reshape(side, size), left_sums.reshape(side, size)
+            counts = np.stack([left_counts, counts - left_counts], axis=1).reshape(2 * side, size)
+            sums = np.stack([left_sums, sums - left_sums], axis=1).reshape(2 * side, size)
+        node = 2 * node + 1 + goes_right
     leaf = node - inner
-    rows = np.bincount(leaf, minlength=2**DEPTH)
+    rows_of_leaf = np.bincount(leaf, minlength=2**DEPTH)
     totals = np.bincount(leaf, weights=residual, minlength=2**DEPTH)
-    return _Tree(feature, cut, RATE * totals / (rows + PRIOR_ROWS))
+    return _Tree(feature, cut, RATE * totals / (rows_of_leaf + PRIOR_ROWS))
+
+
+def _histogram(place: NDArray[np.int64], weights: Floats, size: int) -> tuple[NDArray[np.int64], Floats]:
+    flat = place.ravel()
+    counts = np.bincount(flat, minlength=size).astype(np.int64)
+    return counts, np.bincount(flat, weights=weights, minlength=size).astype(np.float64)

@@ -7,15 +7,17 @@ or noise that no reference row had, does not. Where labels do arrive, compare.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import optimize, special
 
-from modelward_collector.stats.boosting import BoostedTrees
+from modelward_collector.stats.blocks import BLOCKS, Learned, blocks_of, rows_to_learn, thinned, wander
+from modelward_collector.stats.boosting import Binned, BoostedTrees
 from modelward_collector.stats.calibration import Reliability
 from modelward_collector.stats.intervals import CONFIDENCE, Interval
+from modelward_collector.stats.loss import ErrorModel
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -24,10 +26,18 @@ MAX_ROWS = 20_000
 """More rows are thinned out evenly: the labels' own chance is then below half a percentage point."""
 
 DRAWS = 200
-FOLDS = 5
+TREES = 40
+FEWEST_TO_LEARN = 200
+"""Fewer reference rows are only calibrated on: what inputs add, and how levels wander, cannot be told."""
 
 LEAST_WRONG = 20
 SHARPNESS = (0.05, 5.0)
+
+SUREST = 0.001
+"""No row is taken to be surer than this: a reference in which all such rows were right does not show more."""
+
+MOST_TILT = 0.8
+"""Whatever happens, a higher probability is still a higher one."""
 
 
 # -- classifiers: confidence-based performance estimation -----------------------------------------------------------
@@ -44,41 +54,106 @@ def estimate_classifier(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> dict[str, Interval]:
-    """`accuracy`, `precision_macro`, `recall_macro`, `f1_macro`, `roc_auc`, and with a positive class its `precision`,
-    `recall` and `f1`, as `stats.performance` defines them.
-
-    Probabilities (m, classes) with actual codes (m,) of the reference, and probabilities (n, classes) with predicted
-    codes (n,) of the window. The probabilities are calibrated on the reference; a row then is of each class with its
-    probability. The interval is where the metric of these very rows will lie: it draws the reference anew, as the
-    calibration is uncertain, and the labels, as they are. Source: confidence-based performance estimation, Białek et
-    al. (2024), "Estimating model performance under covariate shift without labels".
-    """
+    """`ConfidenceModel` of the reference, asked once, by the probabilities alone."""
     if len(reference_actual) == 0 or len(predicted) == 0:
         return {}
-    classes = probabilities.shape[1]
-    told = _thinned(len(reference_actual))
-    kept = _thinned(len(predicted))
-    stated, answers = probabilities[kept], predicted[kept]
-    bearing = _Bearing.of(reference_probabilities[told], reference_actual[told])
-    random = np.random.default_rng(seed)
-    calibrated = bearing.calibrated(stated)
-    scores = _auc_scores(stated, positive)
-    estimates = _metrics(_confusion(calibrated, answers)[None], positive)
-    estimates["roc_auc"] = np.array([_expected_auc(calibrated, scores)])
-    drawn: dict[str, list[float]] = {name: [] for name in estimates}
-    for _ in range(draws):
-        p = bearing.resampled(random).calibrated(stated)
-        labels = np.minimum((p.cumsum(axis=1) < random.random(len(p))[:, None]).sum(axis=1), classes - 1)
-        truth = np.eye(classes)[labels]
-        values = _metrics(_confusion(truth, answers)[None], positive)
-        values["roc_auc"] = np.array([_expected_auc(truth, scores)])
-        for name, value in values.items():
-            drawn[name].append(float(value[0]))
-    return {
-        name: _interval(float(estimate[0]), np.array(drawn[name]), confidence)
-        for name, estimate in estimates.items()
-        if not np.isnan(estimate[0])
-    }
+    model = ConfidenceModel.fit(reference_probabilities, reference_actual)
+    return model.of(probabilities, predicted, positive, confidence, draws=draws, seed=seed)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfidenceModel:
+    """What a classifier's stated probabilities are worth, by the probability and by the inputs.
+
+    The probabilities are calibrated on the reference; what the inputs tell beyond that is added as far as it was borne
+    out in stretches of time that it was not learned from. A row then is of each class with its probability. Source:
+    confidence-based performance estimation, Białek et al. (2024), "Estimating model performance under covariate shift
+    without their labels", with the inputs' part by the trees of `stats.boosting`.
+    """
+
+    bearing: _Bearing
+    trees: BoostedTrees | None
+    trust: float
+    wander: _Wander
+
+    @classmethod
+    def fit(cls, probabilities: Floats, actual: Ints, inputs: Floats | None = None) -> ConfidenceModel:
+        """From rows in time order, at least one: probabilities (m, classes), actual codes (m,), inputs (m, width)."""
+        told = thinned(len(actual), MAX_ROWS)
+        bearing = _Bearing.of(probabilities[told], actual[told])
+        if len(told) < FEWEST_TO_LEARN:
+            return cls(bearing, None, 0.0, _Wander(0.0, 0.0, 0.0))
+        score, outcome = _outcomes(probabilities[told], actual[told])
+        p = bearing.curve.calibration().of(score)
+        trees, trust = None, 0.0
+        if inputs is not None:
+            rows = rows_to_learn(len(told), inputs.shape[1] + 1)
+            rest = (outcome - p)[rows]
+            learned = Learned.of(Binned.of(np.column_stack([inputs[told], score])[rows]), rest, TREES)
+            # a shift that is wrong makes rows look surer than they are, never less sure: hence the caution
+            trees, trust = learned.trees, learned.slope(rest).cautious
+        return cls(bearing, trees, trust, _Wander.of(p, outcome))
+
+    def of(
+        self,
+        probabilities: Floats,
+        predicted: Ints,
+        positive: int | None = None,
+        confidence: float = CONFIDENCE,
+        *,
+        inputs: Floats | None = None,
+        draws: int = DRAWS,
+        seed: int = 0,
+    ) -> dict[str, Interval]:
+        """`accuracy`, `precision_macro`, `recall_macro`, `f1_macro`, `roc_auc`, and with a positive class its
+        `precision`, `recall` and `f1`, as `stats.performance` defines them.
+
+        Probabilities (n, classes) with predicted codes (n,). The interval is where the metric of these very rows will
+        lie: it draws the reference anew, as the calibration is uncertain, the labels, as they are, and the level and
+        the sharpness, as they changed in the reference's time. The estimate is the mean over calibrations and
+        sharpness, at the reference's own level: a level is up as often as down.
+        """
+        if len(predicted) == 0:
+            return {}
+        kept = thinned(len(predicted), MAX_ROWS)
+        stated, answers = probabilities[kept], predicted[kept]
+        classes = stated.shape[1]
+        random = np.random.default_rng(seed)
+        shift = np.zeros(len(kept))
+        if self.trees is not None and inputs is not None:
+            score, _ = _outcomes(stated, answers)
+            shift = self.trust * self.trees.of(np.column_stack([inputs[kept], score]))
+        scores = _auc_scores(stated, positive)
+        expected: dict[str, list[float]] = {}
+        drawn: dict[str, list[float]] = {}
+        for wandered in self.wander.drawn(random, draws):
+            bearing = self.bearing.resampled(random)
+            _note(expected, bearing.calibrated(stated, shift, replace(wandered, level=0.0)), answers, scores, positive)
+            p = bearing.calibrated(stated, shift, wandered)
+            labels = np.minimum((p.cumsum(axis=1) < random.random(len(p))[:, None]).sum(axis=1), classes - 1)
+            _note(drawn, np.eye(classes)[labels], answers, scores, positive)
+        means = {name: np.array(values) for name, values in expected.items()}
+        return {
+            name: _interval(float(np.nanmean(values)), np.array(drawn[name]), confidence)
+            for name, values in means.items()
+            if not np.isnan(values).all()
+        }
+
+
+def _note(
+    noted: dict[str, list[float]], truth: Floats, answers: Ints, scores: list[_Scores], positive: int | None
+) -> None:
+    values = _metrics(_confusion(truth, answers)[None], positive)
+    values["roc_auc"] = np.array([_expected_auc(truth, scores)])
+    for name, value in values.items():
+        noted.setdefault(name, []).append(float(value[0]))
+
+
+def _outcomes(probabilities: Floats, actual: Ints) -> tuple[Floats, Floats]:
+    """What `_Bearing` calibrates: of two classes the second's probability and whether it came, else the top one's."""
+    if probabilities.shape[1] == 2:
+        return probabilities[:, 1], (actual == 1).astype(np.float64)
+    return probabilities.max(axis=1), (probabilities.argmax(axis=1) == actual).astype(np.float64)
 
 
 def estimate_accuracy(
@@ -99,7 +174,7 @@ def estimate_accuracy(
     """
     if len(reference_score) == 0 or n <= 0 or len(score) == 0:
         return Interval.undefined()
-    told = _thinned(len(reference_score))
+    told = thinned(len(reference_score), MAX_ROWS)
     curve = Reliability.of(reference_score[told], reference_right[told])
     random = np.random.default_rng(seed)
     drawn = np.empty(draws)
@@ -118,10 +193,49 @@ def _interval(estimate: float, drawn: Floats, confidence: float) -> Interval:
     return Interval(estimate, min(estimate, float(low)), max(estimate, float(high)))
 
 
-def _thinned(n: int) -> Ints:
-    if n <= MAX_ROWS:
-        return np.arange(n)
-    return np.linspace(0, n - 1, MAX_ROWS).astype(np.int64)
+@dataclass(frozen=True, slots=True)
+class _Wander:
+    """How calibrated log-odds change from one stretch of time to another: standard deviations beyond chance.
+
+    `level` is added to them, `tilt` times their distance from `centre` too. One step of Newton's for each block, of the
+    recalibration of Cox (1958), "Two further applications of a model for binary regression".
+    """
+
+    level: float
+    tilt: float
+    centre: float
+
+    @classmethod
+    def of(cls, p: Floats, outcome: Floats) -> _Wander:
+        """From calibrated probabilities and outcomes, 0 or 1, of rows in time order, shapes (n,)."""
+        p = np.clip(p, SUREST, 1 - SUREST)
+        block, information = blocks_of(len(p)), p * (1 - p)
+        odds = special.logit(p)
+        centre = float(np.average(odds, weights=information))
+        found = []
+        for along in (np.ones(len(p)), odds - centre):
+            known = np.bincount(block, weights=information * along**2, minlength=BLOCKS)
+            if not (known > 0).all():
+                return cls(0.0, 0.0, 0.0)
+            step = np.bincount(block, weights=(outcome - p) * along, minlength=BLOCKS) / known
+            found.append(wander(step - step.mean(), 1 / known))
+        return cls(found[0], found[1], centre)
+
+    def drawn(self, random: np.random.Generator, count: int) -> list[_Wander]:
+        """Levels and tilts that a window may have; Student's t, since few blocks tell how far they go.
+
+        A Latin hypercube, McKay et al. (1979), so that few draws have the mean of many.
+        """
+        places = np.array([random.permutation(count) for _ in range(2)])
+        t = special.stdtrit(BLOCKS - 1, (places + 0.5) / count)
+        levels, tilts = self.level * t[0], np.clip(self.tilt * t[1], -MOST_TILT, MOST_TILT)
+        return [_Wander(float(level), float(tilt), self.centre) for level, tilt in zip(levels, tilts, strict=True)]
+
+    def moved(self, p: Floats) -> Floats:
+        """Probabilities where this level and this tilt hold, shape (n,)."""
+        odds = special.logit(np.clip(p, SUREST, 1 - SUREST))
+        moved: Floats = special.expit(odds + self.level + self.tilt * (odds - self.centre))
+        return moved
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +261,17 @@ class _Bearing:
     def resampled(self, random: np.random.Generator) -> _Bearing:
         return _Bearing(self.curve.resampled(random), self.sharpness)
 
-    def calibrated(self, probabilities: Floats) -> Floats:
-        """Class probabilities, shape (n, classes), each row adding up to 1."""
+    def calibrated(self, probabilities: Floats, shift: Floats, wander: _Wander) -> Floats:
+        """Class probabilities, shape (n, classes), each row adding up to 1.
+
+        `shift` (n,) is added to what is calibrated, which then goes where the world has wandered.
+        """
         calibration = self.curve.calibration()
         if probabilities.shape[1] == 2:
-            p = calibration.of(probabilities[:, 1])
+            p = wander.moved(calibration.of(probabilities[:, 1]) + shift)
             return np.column_stack([1 - p, p])
         rows, top = np.arange(len(probabilities)), probabilities.argmax(axis=1)
-        p = calibration.of(probabilities[rows, top])
+        p = wander.moved(calibration.of(probabilities[rows, top]) + shift)
         shares = (1 - p)[:, None] * _softmax(_others(probabilities, top) * self.sharpness)
         shares[rows, top] = p
         return shares
@@ -245,40 +362,7 @@ def _expected_auc(truth: Floats, scores: list[_Scores]) -> float:
     return float(np.mean(areas)) if areas else float("nan")
 
 
-# -- regression: direct loss estimation -----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Loss:
-    """How large a loss is where the inputs are such: the trees' answer times `ratio`, scattering by `spread`."""
-
-    trees: BoostedTrees
-    least: float
-    ratio: float
-    spread: float
-    rows: int
-
-    @classmethod
-    def fit(cls, inputs: Floats, loss: Floats) -> _Loss:
-        n = len(loss)
-        least = max(0.05 * float(loss.mean()), float(np.finfo(np.float64).tiny))
-        fold = np.arange(n) % FOLDS
-        held = np.empty(n)
-        for index in range(FOLDS):
-            mine = fold == index
-            held[mine] = BoostedTrees.fit(inputs[~mine], loss[~mine]).of(inputs[mine])
-        held = np.maximum(held, least)
-        # rows that the trees have not seen tell how far they are off, and how much chance is left
-        ratio = float(loss.sum() / held.sum())
-        spread = float(np.sqrt(np.mean(np.square(loss / held - ratio))))
-        return cls(BoostedTrees.fit(inputs, loss), least, ratio, spread, n)
-
-    def of(self, inputs: Floats, confidence: float) -> Interval:
-        expected = np.maximum(self.trees.of(inputs), self.least)
-        mean = self.ratio * float(expected.mean())
-        chance = float(np.square(expected).mean()) / len(expected) + float(expected.mean()) ** 2 / self.rows
-        half = float(stats.norm.ppf(0.5 + confidence / 2)) * self.spread * float(np.sqrt(chance))
-        return Interval(mean, max(0.0, mean - half), mean + half)
+# -- regression ------------------------------------------------------------------------------------------------------
 
 
 def estimate_regression(
@@ -289,19 +373,13 @@ def estimate_regression(
     predicted: Floats,
     confidence: float = CONFIDENCE,
 ) -> dict[str, Interval]:
-    """`mae` and `rmse` of the window, in the target's unit, from models of the absolute and the squared error.
+    """`mae` and `rmse` of the window, in the target's unit; `ErrorModel` says how.
 
-    Inputs (m, width) and (n, width) are numbers, NaN for missing, categories as any numbers; the prediction is used as
-    one more. At least 100 reference rows, else nothing is answered. The interval is where the metric of these rows will
-    lie. Source: direct loss estimation, as NannyML documents it; the loss's scatter is taken to grow with its size.
+    Inputs (m, width) and (n, width) are numbers, NaN for missing, categories as any numbers; reference rows in time
+    order. At least 100 reference rows, else nothing is answered.
     """
-    if len(reference_actual) < 100 or len(predicted) == 0:
+    model = ErrorModel.fit(reference_inputs, reference_predicted, reference_actual)
+    if model is None or len(predicted) == 0:
         return {}
-    told, kept = _thinned(len(reference_actual)), _thinned(len(predicted))
-    known = np.column_stack([reference_inputs, reference_predicted])[told]
-    seen = np.column_stack([inputs, predicted])[kept]
-    error = (reference_predicted - reference_actual)[told]
-    mae = _Loss.fit(known, np.abs(error)).of(seen, confidence)
-    squared = _Loss.fit(known, np.square(error)).of(seen, confidence)
-    ends = (float(np.sqrt(end)) for end in (squared.estimate, squared.low, squared.high))
-    return {"mae": mae, "rmse": Interval(*ends)}
+    kept = thinned(len(predicted), MAX_ROWS)
+    return model.of(inputs[kept], predicted[kept], confidence)
