@@ -17,6 +17,7 @@ BENCHES = {
     "drift check": ["bench/drift_check.py"],
     "cycle": ["bench/cycle.py"],
     "verdicts": ["bench/verdicts.py"],
+    "estimates": ["bench/estimates.py"],
     "forecast": ["bench/forecast.py"],
     "kill -9": ["bench/kill9.py", "--kills", "200"],
 }

@@ -13,7 +13,7 @@ from typing import Any
 
 os.environ["NML_DISABLE_USAGE_LOGGING"] = "1"  # a bench tells nobody that it runs
 
-import nannyml  # noqa: E402
+import nannyml
 import pandas as pd
 
 
