@@ -17,6 +17,7 @@ CELLS = 200_000
 """Rows times features that are learned from: a few seconds of one core, whatever the width."""
 
 FEWEST_ROWS = 2_000
+MOST_SHRUNK = 2.0
 
 
 def blocks_of(n: int) -> Ints:
@@ -80,10 +81,13 @@ class Slope:
 
     @property
     def shrunk(self) -> float:
-        """The multiple, from 0 to 1, with the least expected squared error."""
+        """The multiple, from 0 to `MOST_SHRUNK`, with the least expected squared error.
+
+        Above 1 where the trees, grown slowly, have not learned all of it.
+        """
         if self.value <= 0:
             return 0.0
-        return min(1.0, self.value**3 / (self.value**2 + self.error**2))
+        return min(MOST_SHRUNK, self.value**3 / (self.value**2 + self.error**2))
 
     @property
     def cautious(self) -> float:
