@@ -1,8 +1,8 @@
 """Performance estimated before labels are in, against what it turned out to be, beside NannyML on the same chunks.
 
 Flights of 2013: two models trained on January 1 to 15, the reference is January 16 to 31, the chunks are the months
-after it. Minutes late by regression (beside NannyML's direct loss estimation); late by more than a quarter of an
-hour by a classifier (beside its confidence-based estimation).
+after it. Minutes late by regression (beside NannyML's direct loss estimation); late by more than a quarter of an hour
+by a classifier (beside its confidence-based estimation).
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from demo import flights
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
 from bench.rows import Row, ask_peer, report
+from demo import flights
 from modelward_collector.stats.estimate import ConfidenceModel
 from modelward_collector.stats.intervals import Interval
 from modelward_collector.stats.loss import ErrorModel

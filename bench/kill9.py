@@ -29,11 +29,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.servers.elasticsearch import Elasticsearch
-
 from bench.rows import Row, report
 from modelward_agent.profile.profile import merged
 from modelward_agent.profile.wire import profile_of_document
+from tests.servers.elasticsearch import Elasticsearch
 
 MODEL = "kill9"
 SETTLE_SECONDS = 120.0

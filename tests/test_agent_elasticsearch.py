@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agent.tests.agents import append, configuration, lines, prediction, quarantined, recorder_file, running
-from agent.tests.bulk_server import wait_for
 from elasticsearch import Elasticsearch as Client
 
+from agent.tests.agents import append, configuration, lines, prediction, quarantined, recorder_file, running
+from agent.tests.bulk_server import wait_for
 from modelward_agent.config import AgentConfig
 from modelward_agent.profile.profile import merged
 from modelward_agent.profile.wire import profile_of_document

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 import uvicorn
-from collector.tests.console_fixture import CREDIT, FLIGHTS, NOW, STRANGE, STRANGE_FEATURE, Filled, app_of
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from collector.tests.console_fixture import CREDIT, FLIGHTS, NOW, STRANGE, STRANGE_FEATURE, Filled, app_of
 from modelward_collector.checks.result import CheckKind
 from modelward_collector.console.links import Links
 from modelward_collector.span import Span

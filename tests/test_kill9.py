@@ -6,7 +6,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.kill9 import run
-
 from tests.servers.elasticsearch import Elasticsearch
 
 

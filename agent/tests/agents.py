@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from agent.tests.bulk_server import BulkServer
-
 from modelward_agent.config import AgentConfig
 from modelward_agent.daemon import Agent
 from modelward_agent.profile.profile import Profile, merged

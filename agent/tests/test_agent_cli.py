@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from agent.tests.agents import WRITER, append, predictions
 from agent.tests.bulk_server import BulkServer, wait_for
-
 from modelward_agent.cli import main
 from modelward_agent.profile.reference import read_reference
 

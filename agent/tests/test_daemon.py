@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from agent.tests.agents import (
     append,
     configuration,
@@ -21,7 +22,6 @@ from agent.tests.agents import (
     running,
 )
 from agent.tests.bulk_server import BulkServer, wait_for
-
 from modelward_agent.journal.checkpoint import StateError
 
 

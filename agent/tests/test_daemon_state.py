@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from agent.tests.agents import append, configuration, ids, lines, prediction, predictions, recorder_file, rows, running
 from agent.tests.bulk_server import BulkServer, wait_for
-
 from modelward_agent.config import AgentConfig
 from modelward_agent.daemon import Agent
 from modelward_agent.journal.checkpoint import StateError

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from agent.tests.agents import (
     append,
     configuration,
@@ -22,7 +23,6 @@ from agent.tests.agents import (
     running,
 )
 from agent.tests.bulk_server import BulkServer, wait_for
-
 from modelward_agent.config import AgentConfig
 from modelward_agent.journal import follow
 from modelward_agent.journal.follow import READ_BYTES, Block, Cursor

@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
 from agent.tests.agents import append, configuration, lines, prediction, predictions, recorder_file, running
 from agent.tests.bulk_server import BulkServer, wait_for
-from prometheus_client.parser import text_string_to_metric_families
-from tests.servers.certificates import Authority
-
 from modelward_agent.daemon import Agent
 from modelward_agent.metrics import AgentMetrics
 from modelward_agent.profile.fold import Tally
+from tests.servers.certificates import Authority
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from typing import Any
 
 import httpx
 import pytest
-from agent.tests.recorded import only, recorded
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from starlette.applications import Starlette
@@ -19,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
+from agent.tests.recorded import only, recorded
 from modelward_agent import Recorder
 from modelward_agent.recorder.asgi import ID_KEY, RecorderMiddleware
 

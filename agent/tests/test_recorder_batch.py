@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from agent.tests.recorded import recorded
 
+from agent.tests.recorded import recorded
 from modelward_agent import Recorder
 
 

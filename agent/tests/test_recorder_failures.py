@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from agent.tests.recorded import recorded
 
+from agent.tests.recorded import recorded
 from modelward_agent import Recorder
 from modelward_agent.journal.parse import Record, parse_line
 

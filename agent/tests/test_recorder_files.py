@@ -11,8 +11,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from agent.tests.recorded import recorded
 
+from agent.tests.recorded import recorded
 from modelward_agent import Recorder
 from modelward_agent.recorder import writer
 from modelward_agent.recorder.recorder import default_journal

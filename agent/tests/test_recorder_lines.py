@@ -20,10 +20,10 @@ import numpy as np
 import pandas as pd
 import pydantic
 import pytest
-from agent.tests.recorded import only, recorded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.tests.recorded import only, recorded
 from modelward_agent import Recorder
 from modelward_agent.recorder.encode import encode
 from modelward_agent.recorder.stamp import new_id, rfc3339

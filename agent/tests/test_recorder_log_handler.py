@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 import pytest
-from agent.tests.recorded import only, recorded
 
+from agent.tests.recorded import only, recorded
 from modelward_agent import Recorder
 from modelward_agent.recorder.log_handler import RecorderHandler
 

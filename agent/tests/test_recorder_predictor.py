@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from agent.tests.recorded import recorded
 from sklearn.datasets import load_iris, make_regression
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from agent.tests.recorded import recorded
 from modelward_agent import Recorder
 from modelward_agent.recorder.predictor import watch
 

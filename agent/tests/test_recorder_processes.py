@@ -14,7 +14,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from agent.tests.recorded import recorded
-
 from modelward_agent import Recorder
 from modelward_agent.journal.parse import Record, parse_line
 

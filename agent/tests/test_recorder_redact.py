@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agent.tests.recorded import only, recorded
 
+from agent.tests.recorded import only, recorded
 from modelward_agent import Recorder
 
 SECRET = "DE89-3704-0044"

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from agent.tests.agents import lines, prediction
 
+from agent.tests.agents import lines, prediction
 from modelward_agent.config import Events
 from modelward_agent.journal.parse import Malformed, parse_line
 from modelward_agent.ship.documents import EVENTS, LOGS, Documents, outcome

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from agent.tests.agents import (
     append,
     configuration,
@@ -28,7 +29,6 @@ from agent.tests.bulk_server import (
     storing_then_silent,
     wait_for,
 )
-
 from modelward_agent.ship.deliver import SLOW_PAUSE, pause
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from collector.tests.store_documents import part
 
+from collector.tests.store_documents import part
 from modelward_collector.app import Collector, build
 from modelward_collector.config import CollectorConfig
 from modelward_collector.store.protocol import Store

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from elasticsearch import Elasticsearch as Client
-from tests.servers.elasticsearch import Elasticsearch, User
 
 from modelward_collector.store.elastic import ElasticStore
+from tests.servers.elasticsearch import Elasticsearch, User
 
 
 def opened(node: Elasticsearch, user: User | None = None) -> ElasticStore:

@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from collector.tests.collecting import HOUR, a_collector, send_traffic, wait_until
-from collector.tests.store_documents import NOON, heartbeat, log, prediction
 from fastapi.testclient import TestClient
 
+from collector.tests.collecting import HOUR, a_collector, send_traffic, wait_until
+from collector.tests.store_documents import NOON, heartbeat, log, prediction
 from modelward_collector.app import Collector, build, create_app
 from modelward_collector.checks.result import CheckKind
 from modelward_collector.config import CollectorConfig

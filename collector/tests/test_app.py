@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from collector.tests.collecting import a_collector, send_traffic
-from collector.tests.store_documents import NOON, log
 from fastapi.testclient import TestClient
 
+from collector.tests.collecting import a_collector, send_traffic
+from collector.tests.store_documents import NOON, log
 from modelward_collector.app import create_app
 
 HERE = "http://127.0.0.1:8321"

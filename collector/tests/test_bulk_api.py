@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from collector.tests.store_documents import DAY, log, part, prediction
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.testclient import TestClient
 
+from collector.tests.store_documents import DAY, log, part, prediction
 from modelward_collector.api import bulk
 from modelward_collector.api.bulk import bulk_router
 from modelward_collector.store.protocol import Alias, Document

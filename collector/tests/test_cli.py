@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from collector.tests.collecting import HOUR, a_collector, send_traffic
 from collector.tests.store_documents import NOON
-
 from modelward_collector.app import create_app
 from modelward_collector.checks.result import CheckKind
 from modelward_collector.cli import main

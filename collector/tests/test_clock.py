@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from collector.tests.store_documents import NOON, part
 
+from collector.tests.store_documents import NOON, part
 from modelward_collector.clock import ReplayClock, WallClock
 from modelward_collector.store.sqlite import SqliteStore
 

@@ -14,6 +14,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
+
 from collector.tests.console_fixture import (
     CREDIT,
     FLIGHTS,
@@ -27,8 +29,6 @@ from collector.tests.console_fixture import (
     app_of,
     context_of,
 )
-from fastapi.testclient import TestClient
-
 from modelward_collector.checks.result import CheckKind
 from modelward_collector.console import not_found
 from modelward_collector.console.links import Links

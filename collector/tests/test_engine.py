@@ -11,9 +11,9 @@ from typing import Any
 
 import psutil
 import pytest
+
 from collector.tests.collecting import HOUR, MINUTE, a_collector, send_traffic
 from collector.tests.store_documents import NOON
-
 from modelward_collector import engine as engine_module
 from modelward_collector.app import Collector
 from modelward_collector.checks.result import CheckKind, Status

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from collector.tests.collecting import HOUR, MINUTE, a_collector, send_traffic
 from collector.tests.store_documents import NOON, part
-
 from modelward_agent.profile import FeatureProfile, Profile
 from modelward_collector.app import Collector
 from modelward_collector.checks.quality.expectations import judge_all

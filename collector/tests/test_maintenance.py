@@ -8,8 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from collector.tests.store_documents import DAY, NOON, log, part
 
+from collector.tests.store_documents import DAY, NOON, log, part
 from modelward_collector import maintenance
 from modelward_collector.config import CollectorConfig
 from modelward_collector.maintenance import Maintenance, MaintenanceSettings

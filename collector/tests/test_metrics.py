@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from collector.tests.store_documents import NOON, result
 from prometheus_client.parser import text_string_to_metric_families
 
+from collector.tests.store_documents import NOON, result
 from modelward_collector.checks.result import CheckKind, Finding, Status
 from modelward_collector.metrics import Metrics, drift_scores
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from collector.tests.collecting import a_collector, wait_until
 
+from collector.tests.collecting import a_collector, wait_until
 from modelward_agent.settings import SettingsError
 from modelward_collector import app
 from modelward_collector.app import Collector

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from collector.tests.store_documents import part
 
+from collector.tests.store_documents import part
 from modelward_collector.registry import Registry
 from modelward_collector.store.sqlite import SqliteStore
 

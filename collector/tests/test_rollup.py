@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from collector.tests.store_documents import DAY, NOON, part
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collector.tests.store_documents import DAY, NOON, part
 from modelward_collector.span import Span
 from modelward_collector.store.protocol import Created, Document, Part
 from modelward_collector.store.rollup import RolledUp, roll_up

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES
-from collector.tests.collecting import HOUR, a_collector, send_traffic, wait_until
 
+from collector.tests.collecting import HOUR, a_collector, send_traffic, wait_until
 from modelward_collector import engine as engine_module
 from modelward_collector import schedule as schedule_module
 from modelward_collector.app import Collector

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from collector.tests.store_documents import NOON, part, result
 
+from collector.tests.store_documents import NOON, part, result
 from modelward_agent.profile import FeatureProfile, NumericSketch, Profile, ProfileKey
 from modelward_agent.profile.wire import to_document
 from modelward_collector.checks.result import CheckKind, Status

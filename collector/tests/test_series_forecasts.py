@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from collector.tests.store_documents import NOON, part, result
 
+from collector.tests.store_documents import NOON, part, result
 from modelward_collector import forecasts as job
 from modelward_collector.forecasts import Forecasts, Outlook, step_of
 from modelward_collector.metrics import Metrics

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from collector.tests.store_documents import DAY, NOON, actual, heartbeat, log, part, prediction, result
 
+from collector.tests.store_documents import DAY, NOON, actual, heartbeat, log, part, prediction, result
 from modelward_agent.profile import from_bytes
 from modelward_collector.checks.result import CheckKind, CheckResult, Status
 from modelward_collector.span import Span

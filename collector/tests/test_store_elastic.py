@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from elasticsearch import Elasticsearch as Client
+
 from collector.tests.elastic import emptied, opened, untouched
 from collector.tests.store_documents import DAY, NOON, actual, log, part, prediction, result
-from elasticsearch import Elasticsearch as Client
-from tests.servers.certificates import Authority
-from tests.servers.elasticsearch import Elasticsearch, User
-from tests.servers.ports import free_port
-
 from modelward_collector.span import Span
 from modelward_collector.store.elastic import ElasticStore
 from modelward_collector.store.protocol import Alias, Document, Outcome, StoreUnavailableError
 from modelward_collector.store.rollup import RolledUp, roll_up
 from modelward_collector.store.windows import load_window
+from tests.servers.certificates import Authority
+from tests.servers.elasticsearch import Elasticsearch, User
+from tests.servers.ports import free_port
 
 pytestmark = pytest.mark.server("elasticsearch")
 

@@ -13,8 +13,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from collector.tests.store_documents import DAY, log, part, prediction
 
+from collector.tests.store_documents import DAY, log, part, prediction
 from modelward_collector.span import Span
 from modelward_collector.store.database import MIGRATIONS
 from modelward_collector.store.protocol import Alias, Outcome, StoreUnavailableError

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+
 from collector.tests.collecting import HOUR, a_collector, send_traffic
 from collector.tests.store_documents import NOON
-
 from modelward_agent.profile import FeatureProfile, Profile, merged
 from modelward_agent.profile.reference import profile_file, write_reference
 from modelward_collector.checks.quality import check_quality

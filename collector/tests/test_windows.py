@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from collector.tests.store_documents import DAY, NOON, part
 
+from collector.tests.store_documents import DAY, NOON, part
 from modelward_agent.profile import Profile
 from modelward_agent.profile.reference import write_reference
 from modelward_collector.models import ModelSpec, ReferenceFile, ReferenceRolling, ReferenceSpan
