@@ -21,6 +21,7 @@ from bench.profiles import CATEGORICAL, CATEGORIES, MODEL, NUMERIC, START, VERSI
 from bench.rows import ROOT, Row, ask_peer, report
 from modelward_collector.checks.drift import check_drift
 from modelward_collector.checks.window import ReferenceProfile
+from modelward_collector.config import RollUp
 from modelward_collector.models import ModelSpec
 from modelward_collector.store.rollup import roll_up
 from modelward_collector.store.sqlite import SqliteStore
@@ -43,7 +44,7 @@ def measure(folder: Path, rows: int) -> tuple[float, float, int]:
     store.setup()
     span = fill_day(store, hosts=HOSTS, minutes=MINUTES, rows_total=rows, start=BEGINS)
     begun = time.perf_counter()
-    roll_up(store, MODEL, span.end + timedelta(minutes=6))
+    roll_up(store, MODEL, span.end + timedelta(minutes=6), minutes_for=RollUp().minutes_after)
     rolling = time.perf_counter() - begun
     reference = ReferenceProfile("bench", minute_profile(np.random.default_rng(2), REFERENCE_ROWS))
     spec = ModelSpec(model=MODEL)
