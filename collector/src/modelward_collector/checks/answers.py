@@ -30,6 +30,9 @@ MAX_CLASSES = 200
 """More different answers than this are taken to be free text, of which only accuracy is told."""
 
 RESIDUAL_BINS = 30
+HIGHER_IS_BETTER = frozenset(
+    {"accuracy", "precision", "recall", "f1", "precision_macro", "recall_macro", "f1_macro", "roc_auc", "r2"}
+)
 YES = ("1", "true", "True", "yes", "Yes", "positive", "Y")
 
 Rows = NDArray[np.int64]
@@ -42,6 +45,8 @@ class Answers(ABC):
 
     n: int
     unusable: int
+    rows: Rows
+    """Which of the labelled predictions that were given they are."""
     timestamp: Floats
     segment: Sequence[Mapping[str, str]]
 
@@ -84,7 +89,9 @@ def task_of(labelled: Labelled, told: NDArray[np.bool_]) -> Task | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Regression(Answers):
+class RegressionAnswers(Answers):
+    """Numbers that were predicted and that came, finite, shape (n,)."""
+
     actual: Floats
     predicted: Floats
 
@@ -93,15 +100,18 @@ class _Regression(Answers):
 
     @property
     def possible(self) -> frozenset[str]:
+        """As `Answers` has it."""
         return frozenset({"mae", "rmse", "r2", "mape", "bias", "median_ae"})
 
     def metrics(
         self, rows: Rows | None = None, confidence: float = CONFIDENCE, wanted: Collection[str] | None = None
     ) -> dict[str, Interval]:
+        """As `Answers` has it."""
         chosen = slice(None) if rows is None else rows
         return regression_metrics(self.actual[chosen], self.predicted[chosen], confidence)
 
     def detail(self, metric: str) -> dict[str, Any]:
+        """As `Answers` has it."""
         if metric == "mape":
             return {"zeros_left_out": int(np.count_nonzero(self.actual == 0))}
         if metric != "bias":
@@ -118,13 +128,14 @@ class _Regression(Answers):
 
 def regression(
     spec: ModelSpec, labelled: Labelled, told: NDArray[np.bool_], reference: ReferenceProfile | None
-) -> Answers:
+) -> RegressionAnswers:
     """The rows in which prediction and actual are finite numbers."""
     usable = told & np.isfinite(labelled.predicted_value) & np.isfinite(labelled.actual_value)
     rows = np.flatnonzero(usable)
-    return _Regression(
+    return RegressionAnswers(
         n=len(rows),
         unusable=int(np.count_nonzero(told)) - len(rows),
+        rows=rows,
         timestamp=labelled.timestamp[rows],
         segment=[labelled.segment[i] for i in rows],
         actual=labelled.actual_value[rows],
@@ -136,7 +147,9 @@ def regression(
 
 
 @dataclass(frozen=True, slots=True)
-class _Classification(Answers):
+class ClassificationAnswers(Answers):
+    """Codes of the classes that were answered and that came, shape (n,)."""
+
     classes: Sequence[str]
     positive: int | None
     actual: Rows
@@ -149,6 +162,7 @@ class _Classification(Answers):
 
     @property
     def possible(self) -> frozenset[str]:
+        """As `Answers` has it."""
         if len(self.classes) > MAX_CLASSES:
             return frozenset({"accuracy"})
         names = {"accuracy", "precision_macro", "recall_macro", "f1_macro"}
@@ -159,6 +173,7 @@ class _Classification(Answers):
     def metrics(
         self, rows: Rows | None = None, confidence: float = CONFIDENCE, wanted: Collection[str] | None = None
     ) -> dict[str, Interval]:
+        """As `Answers` has it."""
         chosen: Rows = np.arange(self.n) if rows is None else rows
         actual, predicted = self.actual[chosen], self.predicted[chosen]
         if len(self.classes) > MAX_CLASSES:
@@ -176,6 +191,7 @@ class _Classification(Answers):
         return metrics
 
     def detail(self, metric: str) -> dict[str, Any]:
+        """As `Answers` has it."""
         if metric in ("precision", "recall", "f1") and self.positive is not None:
             return {"positive": self.classes[self.positive]}
         if metric != "accuracy" or len(self.classes) > MAX_CLASSES:
@@ -199,44 +215,51 @@ def _shown(matrix: NDArray[np.int64], classes: Sequence[str]) -> dict[str, Any]:
 
 def classification(
     spec: ModelSpec, labelled: Labelled, told: NDArray[np.bool_], reference: ReferenceProfile | None
-) -> Answers:
+) -> ClassificationAnswers:
     """The rows with a class as prediction and as actual.
 
     A prediction's class is its label, its most probable class, or its number; a number between 0 and 1, where actuals
     are 0 and 1, is the probability of 1.
     """
     candidates = np.flatnonzero(told)
-    score = _is_score(labelled, candidates)
+    score = is_score(labelled, candidates)
     rows, actual, predicted, stated = [], [], [], []
     for i in candidates.tolist():
-        truth = labelled.actual_label[i] or _class_of(labelled.actual_value[i])
-        probabilities = _finite(labelled.probabilities[i])
-        value = labelled.predicted_value[i]
-        if score and math.isfinite(value):
-            probabilities = {"0": 1 - value, "1": value}
-        answer = labelled.predicted_label[i] or (
-            max(probabilities, key=probabilities.__getitem__) if probabilities else _class_of(value)
-        )
+        truth = labelled.actual_label[i] or class_of(labelled.actual_value[i])
+        answer, probabilities = answer_of(labelled, i, score)
         if truth and answer:
             rows.append(i)
             actual.append(truth)
             predicted.append(answer)
             stated.append(probabilities)
     classes = _classes(spec, reference, actual, predicted, stated)
-    return _Classification(
+    return ClassificationAnswers(
         n=len(rows),
         unusable=len(candidates) - len(rows),
+        rows=np.array(rows, dtype=np.int64),
         timestamp=labelled.timestamp[rows],
         segment=[labelled.segment[i] for i in rows],
         classes=classes,
         positive=_positive(spec, classes),
         actual=codes_of(actual, classes),
         predicted=codes_of(predicted, classes),
-        probabilities=_matrix(stated, classes) if len(classes) <= MAX_CLASSES and any(stated) else None,
+        probabilities=probability_matrix(stated, classes) if len(classes) <= MAX_CLASSES and any(stated) else None,
     )
 
 
-def _is_score(labelled: Labelled, rows: NDArray[np.intp]) -> bool:
+def answer_of(labelled: Labelled, row: int, score: bool) -> tuple[str, dict[str, float] | None]:
+    """A classifier's answer, "" for none, and its probabilities; of a `score`, numbers are the probability of 1."""
+    probabilities = _finite(labelled.probabilities[row])
+    value = float(labelled.predicted_value[row])
+    if score and math.isfinite(value):
+        probabilities = {"0": 1 - value, "1": value}
+    answer = labelled.predicted_label[row] or (
+        max(probabilities, key=probabilities.__getitem__) if probabilities else class_of(value)
+    )
+    return answer, probabilities
+
+
+def is_score(labelled: Labelled, rows: NDArray[np.intp]) -> bool:
     """Whether numeric predictions are probabilities of 1: not all whole, within [0, 1], of actuals 0 and 1."""
     predicted, actual = labelled.predicted_value[rows], labelled.actual_value[rows]
     predicted, actual = predicted[np.isfinite(predicted)], actual[np.isfinite(actual)]
@@ -245,7 +268,7 @@ def _is_score(labelled: Labelled, rows: NDArray[np.intp]) -> bool:
     return bool((predicted >= 0).all() and (predicted <= 1).all() and (predicted % 1 != 0).any())
 
 
-def _class_of(value: float) -> str:
+def class_of(value: float) -> str:
     """A number as a class: `1` for 1.0, nothing for what is not finite."""
     if not math.isfinite(value):
         return ""
@@ -295,7 +318,8 @@ def _positive(spec: ModelSpec, classes: Sequence[str]) -> int | None:
     return next((code for code, name in enumerate(classes) if name in YES), 1)
 
 
-def _matrix(stated: Sequence[Mapping[str, float] | None], classes: Sequence[str]) -> Floats:
+def probability_matrix(stated: Sequence[Mapping[str, float] | None], classes: Sequence[str]) -> Floats:
+    """Shape (n, classes), NaN in rows without probabilities; KeyError for a class that is not among them."""
     place = {name: code for code, name in enumerate(classes)}
     matrix = np.zeros((len(stated), len(classes)))
     for row, probabilities in enumerate(stated):

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modelward_collector.checks.answers import Answers, classification, regression, task_of
+from modelward_collector.checks.answers import HIGHER_IS_BETTER, Answers, classification, regression, task_of
+from modelward_collector.checks.estimated import Estimates
 from modelward_collector.checks.result import CheckKind, CheckResult, Finding, Status, worst
 from modelward_collector.checks.window import ReferenceProfile
 from modelward_collector.models import ModelSpec, Task, Threshold
@@ -19,9 +20,6 @@ from modelward_collector.span import Span
 from modelward_collector.stats.intervals import CONFIDENCE, Interval
 from modelward_collector.store.protocol import Labelled
 
-HIGHER_IS_BETTER = frozenset(
-    {"accuracy", "precision", "recall", "f1", "precision_macro", "recall_macro", "f1_macro", "roc_auc", "r2"}
-)
 MAX_SEGMENTS = 50
 """Segment values that are judged apart, those with the most labels."""
 
@@ -35,23 +33,25 @@ def check_performance(
     span: Span,
     labelled: Labelled,
     reference: ReferenceProfile | None = None,
+    estimates: Estimates | None = None,
 ) -> CheckResult:
     """Hold one version's labelled predictions, made in the span, against the model's thresholds.
 
     `labelled` may hold other versions' rows too. A threshold is broken for certain (`critical`) when the metric's whole
     95% interval is beyond it, and perhaps (`warning`) when the estimate is. Fewer labels than `min_labels` judge
-    nothing. `reference` names the classes that the window may lack.
+    nothing. `reference` names the classes that the window may lack. `estimates` are what is known without labels, and
+    what labels are compared with; alone they make no result worse than a warning.
     """
     rows = np.array([mine == version for mine in labelled.version], dtype=np.bool_)
     told = rows & labelled.labelled
     counts = _Counts.of(labelled, rows, told)
     task = spec.task or task_of(labelled, told)
     fewest = spec.checks.performance.min_labels
-    base = _Base(spec, version, span, counts)
+    base = _Base(spec, version, span, counts, estimates)
     if counts.labels < fewest or task is None:
         said = f"{counts.said()} in; {fewest:,} are needed"
         waiting = Finding("labels", "labels", Status.NO_DATA, said, value=float(counts.labels), threshold=float(fewest))
-        return base.result(Status.NO_DATA, said, (waiting,), {})
+        return base.without_labels(said, (waiting,))
     answers = (regression if task is Task.REGRESSION else classification)(spec, labelled, told, reference)
     findings = [Finding("labels", "labels", Status.OK, f"{counts.said()} in", value=float(counts.labels))]
     if answers.unusable:
@@ -59,7 +59,7 @@ def check_performance(
     if answers.n < fewest:
         said = f"only {answers.n:,} of {counts.labels:,} labelled predictions can be judged; {fewest:,} are needed"
         findings.append(Finding("usable", "labels", Status.NO_DATA, said, value=float(answers.n)))
-        return base.result(worst(*(finding.status for finding in findings)), said, tuple(findings), {})
+        return base.without_labels(said, tuple(findings))
     metrics = answers.metrics()
     thresholds = spec.checks.performance.thresholds
     course = _course(answers, span, {answers.main, *thresholds} & metrics.keys(), fewest)
@@ -68,6 +68,8 @@ def check_performance(
         findings.append(_metric(name, interval, thresholds.get(name), detail))
     findings += [_unjudged(name, answers) for name in thresholds if name not in metrics]
     findings += _segments(answers, metrics, thresholds, fewest)
+    if estimates is not None:
+        findings += estimates.findings(span, metrics, thresholds, answers.main)
     status = worst(*(finding.status for finding in findings if finding.status is not Status.NO_DATA))
     return base.result(status, _summary(findings, metrics, answers, counts), tuple(findings), metrics)
 
@@ -104,6 +106,20 @@ class _Base:
     version: str
     span: Span
     counts: _Counts
+    estimates: Estimates | None
+
+    def without_labels(self, said: str, findings: tuple[Finding, ...]) -> CheckResult:
+        """Too few labels to judge by; what is estimated may be a warning all the same."""
+        if self.estimates is not None:
+            thresholds = self.spec.checks.performance.thresholds
+            estimated = self.estimates.findings(self.span, {}, thresholds, "")
+            findings += tuple(estimated)
+            broken = [finding for finding in estimated if finding.status is Status.WARNING]
+            main = next((finding for finding in [*broken, *estimated]), None)
+            said = said if main is None else f"{main.message} ({said})"
+        return self.result(
+            worst(*(finding.status for finding in findings if finding.status is not Status.OK)), said, findings, {}
+        )
 
     def result(
         self, status: Status, summary: str, findings: tuple[Finding, ...], metrics: Mapping[str, Interval]
@@ -116,6 +132,8 @@ class _Base:
         for name, interval in metrics.items():
             ends = {name: interval.estimate, f"{name}.low": interval.low, f"{name}.high": interval.high}
             numbers |= {key: value for key, value in ends.items() if math.isfinite(value)}
+        if self.estimates is not None:
+            numbers |= self.estimates.numbers(metrics)
         return CheckResult(
             model=self.spec.model,
             version=self.version,

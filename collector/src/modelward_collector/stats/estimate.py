@@ -119,10 +119,7 @@ class ConfidenceModel:
         stated, answers = probabilities[kept], predicted[kept]
         classes = stated.shape[1]
         random = np.random.default_rng(seed)
-        shift = np.zeros(len(kept))
-        if self.trees is not None and inputs is not None:
-            score, _ = _outcomes(stated, answers)
-            shift = self.trust * self.trees.of(np.column_stack([inputs[kept], score]))
+        shift = self._shift(stated, None if inputs is None else inputs[kept])
         scores = _auc_scores(stated, positive)
         expected: dict[str, list[float]] = {}
         drawn: dict[str, list[float]] = {}
@@ -138,6 +135,35 @@ class ConfidenceModel:
             for name, values in means.items()
             if not np.isnan(values).all()
         }
+
+    def _shift(self, stated: Floats, inputs: Floats | None) -> Floats:
+        if self.trees is None or inputs is None:
+            return np.zeros(len(stated))
+        score, _ = _outcomes(stated, np.zeros(len(stated), dtype=np.int64))
+        shift: Floats = self.trust * self.trees.of(np.column_stack([inputs, score]))
+        return shift
+
+    def gap(
+        self,
+        probabilities: Floats,
+        actual: Ints,
+        inputs: Floats | None = None,
+        confidence: float = CONFIDENCE,
+    ) -> Interval:
+        """How much oftener the outcome came (of two classes the second, of more the top one) than was estimated.
+
+        A difference of shares, in [-1, 1], of labelled rows, with the chance of their labels and of how the level
+        went up and down in the reference's time: what shows that the calibration still holds. Undefined without rows.
+        """
+        if len(actual) == 0:
+            return Interval.undefined()
+        score, outcome = _outcomes(probabilities, actual)
+        p = np.clip(self.bearing.curve.calibration().of(score) + self._shift(probabilities, inputs), SUREST, 1 - SUREST)
+        spread = float((p * (1 - p)).mean())
+        chance = float(special.ndtri(0.5 + confidence / 2)) * np.sqrt(spread / len(p))
+        level = float(special.stdtrit(BLOCKS - 1, 0.5 + confidence / 2)) * self.wander.level * spread
+        half, middle = float(np.hypot(chance, level)), float((outcome - p).mean())
+        return Interval(middle, middle - half, middle + half)
 
 
 def _note(
