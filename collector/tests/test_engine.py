@@ -77,6 +77,15 @@ def test_there_is_one_result_a_version_with_traffic(collector: Collector) -> Non
     assert [store.result(result.id) for result in results] == results
 
 
+def test_a_version_younger_than_the_window_is_judged_over_its_life(collector: Collector) -> None:
+    store, engine = collector.context.store, collector.context.engine
+    send_traffic(store, REFERENCE_DAY, 60)
+    send_traffic(store, NOON - HOUR, 30, version="2")
+    (result,) = engine.run("delay", CheckKind.DRIFT, NOON)
+    assert (result.start, result.end) == (NOON - HOUR, NOON)
+    assert result.rows == 1500
+
+
 def test_the_same_run_twice_is_one_result_and_one_on_demand_is_another(collector: Collector) -> None:
     store, engine = collector.context.store, collector.context.engine
     send_traffic(store, NOON - HOUR, 30)

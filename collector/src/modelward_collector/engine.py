@@ -186,12 +186,18 @@ class Loader:
 
     # -- the kinds: what each loads -----------------------------------------------------------------------------
     def drift(self, task: Task) -> Mapping[str, Callable[[], CheckResult]]:
-        """Compare each version with its reference."""
+        """Compare each version with its reference; one younger than the window over its life, however short.
+
+        The first days of a week are not a week: they are compared with what the reference shows of so many days.
+        """
         window = load_window(self._store, task.spec.model, task.span)
+        born = {one.version: one.first_seen for one in self._store.seen_models() if one.model == task.spec.model}
 
         def judge(version: str) -> CheckResult:
+            start = max(task.span.start, born.get(version, task.span.start))
+            lived = replace(window, span=Span(min(start, task.span.end), task.span.end))
             reference = self.prepared(task.spec, version, task.span)
-            return check_drift(task.spec, version, reference, window, self._history(task, version))
+            return check_drift(task.spec, version, reference, lived, self._history(task, version))
 
         return {version: partial(judge, version) for version in self._versions(task, window)}
 
