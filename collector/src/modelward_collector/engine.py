@@ -20,6 +20,7 @@ from modelward_collector.checks.quality import check_quality
 from modelward_collector.checks.result import CheckKind, CheckResult, Status
 from modelward_collector.checks.window import ReferenceProfile, Window
 from modelward_collector.clock import Clock
+from modelward_collector.estimating import Estimating
 from modelward_collector.expectations import need_rows
 from modelward_collector.metrics import Metrics
 from modelward_collector.models import ModelSpec, ReferenceFile, ReferenceRolling, Schedule
@@ -154,6 +155,7 @@ class Loader:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._estimating = Estimating(store)
         self._lock = threading.Lock()
         self._references: OrderedDict[str, tuple[float, PreparedReference]] = OrderedDict()
 
@@ -226,12 +228,15 @@ class Loader:
     def performance(self, task: Task) -> Mapping[str, Callable[[], CheckResult]]:
         """Hold each version's labelled predictions against the thresholds."""
         labelled = self._store.labelled(task.span, model=task.spec.model)
-        versions = sorted(set(labelled.version)) or self._latest_version(task.spec.model)
+        known = sorted(set(labelled.version))
+        versions = known + self._estimating.young_versions(task.spec, task.span, known)
+        versions = versions or self._latest_version(task.spec.model)
 
         def judge(version: str) -> CheckResult:
             classifies = task.spec.task is ModelTask.CLASSIFICATION
             reference = self.reference(task.spec, version, task.span) if classifies else None
-            return check_performance(task.spec, version, task.span, labelled, reference)
+            estimates = self._estimating.estimates(task.spec, version, task.span)
+            return check_performance(task.spec, version, task.span, labelled, reference, estimates)
 
         return {version: partial(judge, version) for version in versions}
 
@@ -297,6 +302,7 @@ class Loader:
 
     def forget(self) -> None:
         """Drop the references that are kept."""
+        self._estimating.forget()
         with self._lock:
             self._references.clear()
 

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from modelward_collector.checks.estimated import names_of
 from modelward_collector.checks.result import CheckKind, CheckResult, Finding, Status
 from modelward_collector.standing import current
 
@@ -29,6 +30,8 @@ _HELP = {
     "modelward_drift_detected": "Features found drifting by the latest run.",
     "modelward_quality_violations": "Data-quality rules broken in the latest run.",
     "modelward_performance": "A performance metric over the labelled predictions, in its own unit.",
+    "modelward_performance_estimated": "A performance metric as estimated before labels are in, in its own unit.",
+    "modelward_performance_estimate_error": "By how much past estimates were off once labels were in.",
     "modelward_performance_labels": "Predictions of the window whose actual is in.",
 }
 """The series that results become, all of them gauges."""
@@ -143,6 +146,8 @@ def series_of(result: CheckResult, max_features: int) -> Iterator[tuple[str, dic
     who = {"model": result.model, "version": result.version}
     yield "modelward_check_status", {**who, "check": result.check}, result.status.rank
     yield "modelward_check_rows", {**who, "check": result.check}, result.rows
+    if result.check is CheckKind.PERFORMANCE:
+        yield from _estimates(who, result.numbers)  # there without any labels too
     if result.status in (Status.ERROR, Status.NO_DATA):
         return
     if result.check is CheckKind.DRIFT:
@@ -156,6 +161,15 @@ def series_of(result: CheckResult, max_features: int) -> Iterator[tuple[str, dic
         yield "modelward_performance_labels", who, result.numbers.get("labels", 0.0)
         for metric, value in performance_values(result):
             yield "modelward_performance", {**who, "metric": metric}, value
+
+
+def _estimates(who: dict[str, str], numbers: Mapping[str, float]) -> Iterator[tuple[str, dict[str, str], float]]:
+    for metric in names_of(numbers):
+        labels = {**who, "metric": metric}
+        yield "modelward_performance_estimated", labels, numbers[f"estimated.{metric}"]
+        past = numbers.get(f"estimated.{metric}.past_error")
+        if past is not None:
+            yield "modelward_performance_estimate_error", labels, past
 
 
 def drift_scores(findings: Iterable[Finding], max_features: int) -> list[tuple[str, str, float]]:
