@@ -152,15 +152,16 @@ class ConfidenceModel:
     ) -> Interval:
         """How much oftener the outcome came (of two classes the second, of more the top one) than was estimated.
 
-        A difference of shares, in [-1, 1], of labelled rows, with the chance of their labels and of how the level
-        went up and down in the reference's time: what shows that the calibration still holds. Undefined without rows.
+        A difference of shares, in [-1, 1], of labelled rows, with the chance of both samples' labels and of how the
+        level went up and down in the reference's time: what shows that the calibration holds. Undefined without rows.
         """
         if len(actual) == 0:
             return Interval.undefined()
         score, outcome = _outcomes(probabilities, actual)
         p = np.clip(self.bearing.curve.calibration().of(score) + self._shift(probabilities, inputs), SUREST, 1 - SUREST)
         spread = float((p * (1 - p)).mean())
-        chance = float(special.ndtri(0.5 + confidence / 2)) * np.sqrt(spread / len(p))
+        rows = 1 / len(p) + 1 / float(self.bearing.curve.rows.sum())
+        chance = float(special.ndtri(0.5 + confidence / 2)) * np.sqrt(spread * rows)
         level = float(special.stdtrit(BLOCKS - 1, 0.5 + confidence / 2)) * self.wander.level * spread
         half, middle = float(np.hypot(chance, level)), float((outcome - p).mean())
         return Interval(middle, middle - half, middle + half)
