@@ -24,6 +24,7 @@ from modelward_agent.profile import (
 from modelward_agent.profile.wire import to_document
 from modelward_collector.checks.drift import check_drift
 from modelward_collector.checks.drift_reference import prepare_reference
+from modelward_collector.checks.estimated import Estimates
 from modelward_collector.checks.performance import check_performance
 from modelward_collector.checks.result import CheckKind, CheckResult, Finding, Status
 from modelward_collector.checks.window import ReferenceProfile, Window
@@ -33,6 +34,7 @@ from modelward_collector.models import ModelSpec
 from modelward_collector.probes import ProbeResult
 from modelward_collector.probing import result_of as probes_result
 from modelward_collector.span import Span
+from modelward_collector.stats.intervals import Interval
 from modelward_collector.store.protocol import Alias, Document, Labelled, Store
 from modelward_collector.store.sqlite import SqliteStore
 
@@ -336,7 +338,11 @@ class Filled:
             total=n,
             total_labelled=int(labelled.sum()),
         )
-        return replace(check_performance(spec, version, span, read), ran_at=span.end, duration_seconds=0.02)
+        expected = 0.8 * spread * 1.25
+        mae = Interval(expected, expected * 0.8, expected * 1.2)
+        estimates = Estimates(span, {"mae": mae}, {}, {}, {}, 10_000, errors={"mae": [0.4, 0.6]})
+        judged = check_performance(spec, version, span, read, None, estimates)
+        return replace(judged, ran_at=span.end, duration_seconds=0.02)
 
     def _heartbeats(self) -> None:
         wall = datetime.now(UTC)

@@ -243,6 +243,15 @@ def test_performance_has_its_interval_its_threshold_and_a_choice_of_metrics(brow
     assert "Predictions whose label is in" in words(text)
 
 
+def test_what_is_estimated_before_labels_are_in_is_drawn_beside_what_came(browse: TestClient) -> None:
+    text = browse.get(links.model(FLIGHTS, metric="mae")).text
+    assert "and as estimated before labels are in" in text
+    assert 'class="line estimated"' in text
+    assert 'class="band estimated"' in text
+    assert "past estimates were off by 0.5" in text
+    assert 'class="line estimated"' not in browse.get(links.model(FLIGHTS, metric="rmse")).text
+
+
 def test_versions_stand_side_by_side_on_the_same_axes(browse: TestClient) -> None:
     text = browse.get(links.model(FLIGHTS, window="all")).text
     cards = re.findall(r'<article class="version">.*?</article>', text, re.DOTALL)

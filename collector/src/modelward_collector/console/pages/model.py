@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from markupsafe import Markup
 
+from modelward_collector.checks.estimated import names_of
 from modelward_collector.checks.result import CheckKind, CheckResult, Finding, Status
 from modelward_collector.console import human
 from modelward_collector.console.charts import Axis, Column, Line, Point, columns, line_chart
@@ -217,7 +218,8 @@ def _performance(
     site: Site, standing: Standing, past: Past, wanted: str, moment: Moment, order: Sequence[str]
 ) -> PerformancePanel | None:
     latest = standing.verdicts.get(CheckKind.PERFORMANCE)
-    choices = metrics([*past.results, *([latest] if latest else [])], standing.spec)
+    found = [*past.results, *([latest] if latest else [])]
+    choices = metrics(found, standing.spec) or sorted({name for one in found for name in names_of(one.numbers)})
     if not choices:
         return None
     metric = wanted if wanted in choices else choices[0]
@@ -226,18 +228,20 @@ def _performance(
         Line(version or "all", _metric_points(site, past, results, metric), _KINDS[index])
         for index, (version, results) in enumerate(versions)
     ]
+    estimated = _estimated_line(standing, past, order, metric)
     bound = standing.spec.checks.performance.thresholds.get(metric)
     words = metric_words(metric)
     gap = past.step * 4
     chart = line_chart(
-        lines,
-        label=f"{words} over time with its confidence interval",
+        [*estimated, *lines],
+        label=f"{words} over time with its confidence interval"
+        + (", and as estimated before labels are in" if estimated else ""),
         span=past.span,
         year=moment.year,
         thresholds=_bounds(bound),
         height=220,
         gap=gap,
-        named=len(lines) > 1,
+        named=len(lines) + len(estimated) > 1,
     )
     shares = [
         Line(
@@ -272,6 +276,31 @@ def _performance(
             latest.status,
         )
     return PerformancePanel(metric, choices, chart, labels, summary, _bound_words(bound))
+
+
+def _estimated_line(standing: Standing, past: Past, order: Sequence[str], metric: str) -> list[Line]:
+    """The newest version's estimates, each where the window that it is of ends; none where there is no estimate."""
+    delay = standing.spec.checks.performance.label_delay
+    for _, results in _by_version(past, order):
+        points = [
+            Point(
+                result.end + delay,
+                result.numbers.get(f"estimated.{metric}"),
+                result.numbers.get(f"estimated.{metric}.low"),
+                result.numbers.get(f"estimated.{metric}.high"),
+                note=_past_error(result, metric),
+            )
+            for result in results
+            if result.end + delay <= past.span.end and f"estimated.{metric}" in result.numbers
+        ]
+        if points:
+            return [Line("estimated", points, "estimated")]
+    return []
+
+
+def _past_error(result: CheckResult, metric: str) -> str:
+    past = result.numbers.get(f"estimated.{metric}.past_error")
+    return "" if past is None else f"past estimates were off by {human.number(past)}"
 
 
 def _bounds(bound: Threshold | None) -> list[tuple[float, str]]:
