@@ -48,7 +48,8 @@ FIRST_REPLAYED = flights.TRAINED_UNTIL
 def main(arguments: list[str] | None = None) -> int:
     """Run the demo until Ctrl-C, or with `--exit` until the year is over; the exit code."""
     options = _options(arguments)
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    for ending in (signal.SIGINT, signal.SIGTERM):  # also where a shell had them ignored
+        signal.signal(ending, _as_interrupt)
     rows, model = _prepare()
     _fresh_home()
     with contextlib.suppress(KeyboardInterrupt), _modelward(options.port) as url:
