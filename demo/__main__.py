@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import hashlib
 import os
 import pickle
@@ -50,9 +51,16 @@ def main(arguments: list[str] | None = None) -> int:
     options = _options(arguments)
     for ending in (signal.SIGINT, signal.SIGTERM):  # also where a shell had them ignored
         signal.signal(ending, _as_interrupt)
+    with contextlib.suppress(KeyboardInterrupt), _only_one():
+        _run(options)
+    print("\nDemo ended.", flush=True)
+    return 0
+
+
+def _run(options: argparse.Namespace) -> None:
     rows, model = _prepare()
     _fresh_home()
-    with contextlib.suppress(KeyboardInterrupt), _modelward(options.port) as url:
+    with _modelward(options.port) as url:
         print(url, flush=True)
         print(
             f"  The page of {MODEL} shows what has changed since January: {url}models/{MODEL}\n"
@@ -60,8 +68,18 @@ def main(arguments: list[str] | None = None) -> int:
             flush=True,
         )
         _watch(rows, model, options)
-    print("\nDemo ended.", flush=True)
-    return 0
+
+
+@contextlib.contextmanager
+def _only_one() -> Iterator[None]:
+    """One demo at a time: each begins by emptying the folder that another would be running in."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with (BUILD / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit(f"modelward: another demo runs in {BUILD}; end that one first") from None
+        yield
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
@@ -80,7 +98,6 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 def _prepare() -> tuple[pd.DataFrame, Any]:
     """The flights after January and the trained model; what was made before is used again."""
-    BUILD.mkdir(parents=True, exist_ok=True)
     _say("Reading the flights of 2013")
     rows = flights.load()
     january = rows[rows["departed"] < FIRST_REPLAYED]
