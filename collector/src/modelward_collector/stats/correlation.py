@@ -15,8 +15,8 @@ from modelward_collector.stats.combine import benjamini_hochberg
 from modelward_collector.stats.effect import FLOOR, normal_scale_distances
 from modelward_collector.stats.scatter import ALLOWED_SDS, WINDOWS_MIN, process_sd
 
-ROWS_MIN = 100
-"""Pairs that fewer rows have in common are not judged."""
+ROWS_MIN = 200
+"""Pairs that fewer rows have in common are not judged: p-values of one in a million do not hold for them."""
 
 CHANGE_FLOOR = 0.1
 """Correlations that moved by less are trivial: near 1 the scaled effect alone is too strict."""
@@ -74,7 +74,8 @@ def correlation_changes(
     r, s = before.correlation()[i, j], after.correlation()[i, j]
     # NaN compares false: what overflowed or has no spread is not judged.
     judged = (rows >= ROWS_MIN) & (few <= CARRIED_BY_FEW * rows) & np.isfinite(r) & np.isfinite(s)
-    i, j, n, m, few, r, s = (values[judged] for values in (i, j, n, m, few, r, s))
+    i, j = i[judged], j[judged]
+    n, m, few, r, s = (values[judged] for values in (n, m, few, r, s))
     pairs = [(names[a], names[b]) for a, b in zip(i.tolist(), j.tolist(), strict=True)]
     known = scatter or {}
     process = np.array([known.get(pair, 0.0) for pair in pairs], dtype=np.float64)
@@ -137,7 +138,7 @@ def correlation_scatter(reference: CoMoments, windows: Sequence[CoMoments], leve
     factor = variance_factor(centre, np.sqrt(kurtosis[i] * kurtosis[j]))
     z = np.arctanh(np.clip([window.correlation()[i, j] for window in aligned], -_R_MAX, _R_MAX))
     n = np.array([window.n[i, j] for window in aligned])
-    variances = np.where(n > ROWS_MIN, factor / np.maximum(n - 3, 1.0), math.nan)
+    variances = np.where(n >= ROWS_MIN, factor / np.maximum(n - 3, 1.0), math.nan)
     found = {}
     for index in np.flatnonzero(np.isfinite(centre)).tolist():
         sd = process_sd(z[:, index], variances[:, index], float(centre[index]), level)
