@@ -24,6 +24,9 @@ CHANGE_FLOOR = 0.1
 CARRIED_BY_FEW = 1 / 16
 """Where the product of two kurtoses is a larger share of the rows, few rows carry the correlation: not judged."""
 
+SHARED_SCALE = 1.2
+"""Variance allowed for rows whose features are wide and narrow together, where the kurtoses do not rule it out."""
+
 _R_MAX = 0.9999
 """Beyond it rounding decides."""
 
@@ -99,14 +102,15 @@ def variance_factor(r: Values, kurtosis: Values) -> Values:
     """By how much the sampling variance of Fisher's z may exceed that of normal rows; all of one shape.
 
     It depends on fourth moments of the pair, of which only each feature's own kurtosis is known (`kurtosis` is the
-    geometric mean of both). So the largest of three models is taken: normal rows (1); elliptical ones (kurtosis / 3);
-    and rows of which a share |r| has equal values and the rest independent ones, the usual formula (Browne, 1984) with
-    m22 = |r| k + 1 - |r| and m31 = m13 = |r| k, which is near the truth for discrete features and above it for others.
+    geometric mean of both). So the largest of three models is taken: unrelated features that share a moderately varying
+    scale (1.2, or the kurtosis, which bounds it); elliptical rows (kurtosis / 3); and rows of which a share |r| has
+    equal values and the rest independent ones, the usual formula (Browne, 1984) with m22 = |r| k + 1 - |r| and
+    m31 = m13 = |r| k, which is near the truth for discrete features and above it for others.
     """
     q = np.abs(r)
     m22 = q * kurtosis + 1 - q
     alike = m22 * (1 + q * q / 2) + q * q * kurtosis / 2 - 2 * q * q * kurtosis
-    answer: Values = np.maximum(np.maximum(1.0, kurtosis / 3), alike / (1 - q * q) ** 2)
+    answer: Values = np.maximum(np.maximum(np.minimum(kurtosis, SHARED_SCALE), kurtosis / 3), alike / (1 - q * q) ** 2)
     return answer
 
 
