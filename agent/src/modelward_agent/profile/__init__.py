@@ -5,6 +5,7 @@ of one model. Everything here is pure: no clock, no files, no network.
 """
 
 from modelward_agent.profile.categorical import CategoricalSketch
+from modelward_agent.profile.comoments import CoMoments
 from modelward_agent.profile.feature import FeatureProfile
 from modelward_agent.profile.numeric import Moments, NumericSketch
 from modelward_agent.profile.profile import OTHER_SEGMENT, OUTPUTS, Profile, ProfileKey, Segment, merged
@@ -15,6 +16,7 @@ __all__ = [
     "OTHER_SEGMENT",
     "OUTPUTS",
     "CategoricalSketch",
+    "CoMoments",
     "FeatureProfile",
     "Moments",
     "NumericSketch",

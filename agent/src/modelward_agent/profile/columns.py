@@ -23,6 +23,9 @@ class Column(Protocol):
     def fold(self, feature: FeatureProfile, rows: Rows) -> Hashes:
         """Fold the values of these rows; answers their hashes, 0 where there is no value, shape (rows,)."""
 
+    def numbers(self, rows: Rows) -> Numbers | None:
+        """These rows' values with NaN where there is none, shape (rows,); None when they are no numbers or booleans."""
+
 
 @dataclass(frozen=True, slots=True)
 class NumberColumn:
@@ -37,6 +40,10 @@ class NumberColumn:
         feature.missing += len(rows) - int(np.count_nonzero(valid))
         feature.update_numbers(values[valid])
         return np.where(valid, hash_numbers(values), np.uint64(0))
+
+    def numbers(self, rows: Rows) -> Numbers:
+        """These rows' values, NaN where there is none."""
+        return np.where(self.valid[rows], self.values[rows], np.nan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,10 @@ class BooleanColumn:
         feature.false += present - true
         hashes = np.where(values, np.uint64(TRUE_HASH), np.uint64(FALSE_HASH))
         return np.where(valid, hashes, np.uint64(0))
+
+    def numbers(self, rows: Rows) -> Numbers:
+        """These rows' values, NaN where there is none."""
+        return np.where(self.valid[rows], self.values[rows], np.nan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +91,9 @@ class CategoryColumn:
     def texts(self) -> list[str | None]:
         """Every row's string."""
         return [self.categories[code] if code >= 0 else None for code in self.codes.tolist()]
+
+    def numbers(self, rows: Rows) -> None:
+        """None: these are not numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +120,9 @@ class VectorColumn:
             feature.vector = sketch
         return np.where(usual, hash_vectors(vectors), np.uint64(0))
 
+    def numbers(self, rows: Rows) -> None:
+        """None: these are not numbers."""
+
 
 @dataclass(frozen=True, slots=True)
 class OtherColumn:
@@ -119,6 +136,9 @@ class OtherColumn:
         feature.other += present
         feature.missing += len(rows) - present
         return np.zeros(len(rows), dtype=np.uint64)
+
+    def numbers(self, rows: Rows) -> None:
+        """None: these are not numbers."""
 
 
 def vector_column(lists: Sequence[Sequence[Any] | None]) -> VectorColumn:

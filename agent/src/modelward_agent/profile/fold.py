@@ -40,6 +40,7 @@ _FILLED = 2.0
 _NO_SEGMENT: Segment = ()
 _NUMBERS = frozenset({float, int})
 _NUMBERS_AND_NULL = frozenset({float, int, type(None)})
+_BOOLEANS_AND_NULL = frozenset({bool, type(None)})
 _UINT64 = np.uint64
 _OFFSET = _UINT64(0x9E3779B97F4A7C15)
 TRUE_HASH, FALSE_HASH = 0xD1B54A32D192ED03, 0xABC98388FB8FAC02
@@ -156,7 +157,7 @@ class Folder:
 class _Window:
     """One profile that is being filled."""
 
-    __slots__ = ("features", "max_features", "model", "outputs", "profile", "version")
+    __slots__ = ("_together", "_together_rows", "features", "max_features", "model", "outputs", "profile", "version")
 
     def __init__(self, model: str, version: str, max_features: int) -> None:
         self.model = model
@@ -165,12 +166,18 @@ class _Window:
         self.profile = Profile()
         self.features = _Columns(self.profile.features)
         self.outputs = _Columns(self.profile.outputs)
+        self._together: defaultdict[tuple[str, ...], list[Numbers]] = defaultdict(list)
+        self._together_rows = 0
 
     @property
     def pending(self) -> int:
         return self.features.pending + self.outputs.pending
 
     def flush(self) -> None:
+        for names, blocks in self._together.items():
+            self.profile.fold_together(names, blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1))
+        self._together.clear()
+        self._together_rows = 0
         self.features.flush()
         self.outputs.flush()
 
@@ -187,7 +194,7 @@ class _Window:
         if batch.errors:
             tally.errors[key] += batch.errors
             self.profile.errors += batch.errors
-        if max(self.features.pending_rows, self.outputs.pending_rows) >= _PENDING_ROWS:
+        if max(self.features.pending_rows, self.outputs.pending_rows, self._together_rows) >= _PENDING_ROWS:
             self.flush()
 
     def _fold_outputs(self, documents: list[dict[str, Any]], latencies: list[float]) -> None:
@@ -237,11 +244,14 @@ class _Window:
         kept = self._admit(names)
         if len(kept) == width and _all_numbers(flat):
             matrix = np.ascontiguousarray(_array(flat).reshape(n, width).T)
+            self._wait_together(names, matrix)
             self._finish_rows(n, kept, self.features.fold_numbers(names, matrix), tally)
             return
         hashes = np.zeros(n, dtype=_UINT64)
         numeric: list[str] = []
         columns: list[Numbers] = []
+        booleans: list[str] = []
+        truths: list[Numbers] = []
         for index, name in enumerate(names):
             values = flat[index::width]
             if name not in kept:
@@ -257,6 +267,11 @@ class _Window:
                 hashes += column_hashes
                 if missing:
                     tally.missing[self.model, name] += missing
+                if _BOOLEANS_AND_NULL.issuperset(map(type, values)):
+                    booleans.append(name)
+                    truths.append(np.array(values, dtype=np.float64))
+        if len(numeric) + len(booleans) > 1:
+            self._wait_together((*numeric, *booleans), np.array(columns + truths))
         if numeric:
             number_hashes, all_missing = self.features.fold_numbers_and_null(tuple(numeric), np.array(columns))
             hashes += number_hashes
@@ -264,6 +279,12 @@ class _Window:
                 if missing:
                     tally.missing[self.model, name] += missing
         self._finish_rows(n, kept, hashes, tally)
+
+    def _wait_together(self, names: tuple[str, ...], matrix: Numbers) -> None:
+        """Numbers of the same rows, shape (names, rows), null as NaN; rows of few common features are not brought."""
+        if len(names) > 1:
+            self._together[names].append(matrix)
+            self._together_rows += matrix.shape[1]
 
     def _fold_different(self, rows: list[dict[str, Any]], tally: Tally) -> None:
         """Rows whose features differ."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import datasketches
+import numpy as np
+from numpy.typing import NDArray
 
+from modelward_agent.profile.comoments import CoMoments
 from modelward_agent.profile.feature import FeatureProfile
 
 ROW_HLL_LG_K = 12
@@ -37,10 +40,11 @@ class Profile:
     """Summaries of `rows` predictions, `errors` failed ones and `actuals` labels.
 
     Merging is associative and commutative: exact in every count and moment, and within the sketches' stated error in
-    quantiles. A feature that only one side knows is missing in all rows of the other.
+    quantiles. A feature that only one side knows is missing in all rows of the other. `joint` is how features move
+    together, over the rows whose profiles know it; None when none does.
     """
 
-    __slots__ = ("actuals", "distinct_rows", "errors", "features", "outputs", "rows")
+    __slots__ = ("actuals", "distinct_rows", "errors", "features", "joint", "outputs", "rows")
 
     def __init__(self) -> None:
         self.rows = 0
@@ -49,12 +53,23 @@ class Profile:
         self.distinct_rows = datasketches.hll_union(ROW_HLL_LG_K)
         self.features: dict[str, FeatureProfile] = {}
         self.outputs: dict[str, FeatureProfile] = {}
+        self.joint: CoMoments | None = None
+
+    def fold_together(self, names: Sequence[str], matrix: NDArray[np.float64]) -> None:
+        """Fold rows of several features, shape (names, rows), into `joint`; NaN where there is no value."""
+        if self.joint is None:
+            self.joint = CoMoments()
+        self.joint.update(names, matrix)
 
     def merge(self, other: Profile) -> None:
         """Add the other's traffic to this one's; the other stays as it is."""
         self._merge_features(other)
         for name, output in other.outputs.items():
             self.outputs.setdefault(name, FeatureProfile()).merge(output)
+        if other.joint is not None:
+            if self.joint is None:
+                self.joint = CoMoments()
+            self.joint.merge(other.joint)
         self.rows += other.rows
         self.errors += other.errors
         self.actuals += other.actuals

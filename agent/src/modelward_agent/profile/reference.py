@@ -128,6 +128,10 @@ class _Reference:
                 hashes += _fold(profile.features, name, column, rows) * name_weights((name,))[0]
             for name, column in outputs.items():
                 _fold(profile.outputs, name, column, rows)
+            read = {name: column.numbers(rows) for name, column in features.items()}
+            together = {name: numbers for name, numbers in read.items() if numbers is not None}
+            if len(together) > 1:
+                profile.fold_together(tuple(together), np.array(list(together.values())))
             profile.rows += len(rows)
             add_row_hashes(profile, hashes)
             if (actual := profile.outputs.get("actual")) is not None:

@@ -19,6 +19,7 @@ import datasketches
 import orjson
 
 from modelward_agent.profile.categorical import CategoricalSketch
+from modelward_agent.profile.comoments import CoMoments
 from modelward_agent.profile.feature import FeatureProfile
 from modelward_agent.profile.numeric import Moments, NumericSketch
 from modelward_agent.profile.profile import Profile, ProfileKey
@@ -129,6 +130,9 @@ def to_bytes(profile: Profile) -> bytes:
         "features": {name: writer.feature(feature) for name, feature in profile.features.items()},
         "outputs": {name: writer.feature(feature) for name, feature in profile.outputs.items()},
     }
+    if profile.joint is not None:
+        # Last, so that a reader that does not know of it finds everything else where it was.
+        header["joint"] = [profile.joint.names, writer.blob(profile.joint.to_bytes())]
     text = orjson.dumps(header)
     body = b"".join([text, *writer.blobs])
     return _HEAD.pack(_MAGIC, FORMAT, len(text), zlib.crc32(body)) + body
@@ -157,6 +161,9 @@ def from_bytes(content: bytes) -> Profile:
         profile.distinct_rows = reader.hll(header["distinct"], profile.distinct_rows.lg_config_k)
         profile.features = {name: reader.feature(item) for name, item in header["features"].items()}
         profile.outputs = {name: reader.feature(item) for name, item in header["outputs"].items()}
+        if "joint" in header:
+            names, length = header["joint"]
+            profile.joint = CoMoments.from_bytes(names, reader.blob(length))
     except ProfileFormatError:
         raise
     except (ValueError, KeyError, TypeError, RuntimeError, IndexError, AttributeError, MemoryError) as error:

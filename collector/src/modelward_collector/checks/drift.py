@@ -17,6 +17,10 @@
   model answers differently because it is asked differently.
 * NO_DATA: fewer rows than `min_rows` in the window or the reference.
 
+**Features drift jointly** (one more finding, where profiles say how features move together) when the correlation of any
+pair changed significantly and by more than 0.1, whether or not a feature drifts by itself; a tenth of the false alarm
+rate is theirs. It is never more than a WARNING.
+
 With `by_segment` every segment of the window with enough rows is compared with the same segment of the reference. A
 quarter of the false alarm rate is theirs, and only what drifts there is reported.
 """
@@ -30,6 +34,8 @@ from datetime import datetime
 from typing import Any
 
 from modelward_agent.profile import Profile
+from modelward_collector.checks import drift_joint
+from modelward_collector.checks.drift_joint import JointChange, joint_change
 from modelward_collector.checks.drift_message import message_of
 from modelward_collector.checks.drift_reference import PreparedReference, prepare_reference, side_of
 from modelward_collector.checks.result import CheckKind, CheckResult, Finding, Status, worst
@@ -112,7 +118,8 @@ def check_drift(
 
     segments = _segments(version, window, prepared, current, config.min_rows) if config.by_segment else []
     budget = HEADROOM * config.false_alarm_rate
-    rate = budget * (1 - SEGMENT_SHARE if segments else 1)
+    joint = joint_change(prepared, current, window.span.length, config.ignore, budget * drift_joint.SHARE)
+    rate = budget * (1 - (SEGMENT_SHARE if segments else 0) - (drift_joint.SHARE if joint else 0))
     wanted = _wanted(current, prepared.total, set(config.ignore))
     # One level for all that is learned from the reference, whatever the segments: it is computed once.
     learned = budget / max(1, len(wanted))
@@ -133,6 +140,7 @@ def check_drift(
         for one in judged
     ]
     findings.sort(key=lambda finding: _rank(finding, spec))
+    together = [_joint_finding(joint, earlier, window, config.persistence)] if joint is not None else []
     parts = _judge_segments(segments, wanted, prepared, window, budget * SEGMENT_SHARE, learned)
     in_segments = [
         _finding(
@@ -140,8 +148,9 @@ def check_drift(
         )
         for where, one in parts
     ]
-    status = worst(*(finding.status for finding in (*findings, *in_segments)))
-    summary = _summary(findings, in_segments, {one.name for one in drifting})
+    everything = sorted((*findings, *together), key=lambda finding: _rank(finding, spec))
+    status = worst(*(finding.status for finding in (*everything, *in_segments)))
+    summary = _summary(findings, together, in_segments, {one.name for one in drifting})
     features = [one for one in judged if one.side == "features"]
     drifted = sum(one.side == "features" for one in drifting)
     numbers = {
@@ -154,7 +163,10 @@ def check_drift(
         "segments_drifted": float(len({tuple(where.items()) for where, _ in parts})),
         "reference_rows": float(prepared.total.rows),
     }
-    return _result(version, window, current, status, summary, (*findings, *in_segments), numbers)
+    if joint is not None:
+        numbers["pairs"] = float(len(joint.pairs))
+        numbers["pairs_drifted"] = float(len(joint.changed))
+    return _result(version, window, current, status, summary, (*everything, *in_segments), numbers)
 
 
 def _not_enough(prepared: PreparedReference | None, current: Profile, min_rows: int) -> str:
@@ -285,7 +297,8 @@ def _earlier(history: Sequence[CheckResult], window: Window) -> list[CheckResult
 
 def _found(result: CheckResult, name: str, where: Mapping[str, str] | None) -> Finding | None:
     for finding in result.findings:
-        if finding.test == TEST and finding.subject == name and dict(finding.segment or {}) == dict(where or {}):
+        test = drift_joint.TEST if name == drift_joint.SUBJECT else TEST
+        if finding.test == test and finding.subject == name and dict(finding.segment or {}) == dict(where or {}):
             return finding
     return None
 
@@ -381,6 +394,39 @@ def _finding(
     )
 
 
+def _joint_finding(
+    joint: JointChange, earlier: Sequence[CheckResult], window: Window, persistence: tuple[int, int]
+) -> Finding:
+    name, leading = drift_joint.SUBJECT, joint.leading
+    state = _state(joint.drifts, name, None, earlier, persistence)
+    flagged = state or joint.drifts
+    since, between = _run(name, None, earlier, window) if flagged else (None, None)
+    message = joint.message()
+    if flagged and not state:
+        message += "; not yet persistent"
+    elif flagged and not joint.drifts:
+        message += "; not in this window, but in enough of the last ones"
+    detail: dict[str, Any] = {
+        "drifted": joint.drifts,
+        "persistent": state,
+        "pairs": len(joint.pairs),
+        "contributors": joint.contributors(),
+    }
+    if between is not None:
+        detail["changed_between"] = [_rfc3339(moment) for moment in between]
+    return Finding(
+        subject=name,
+        test=drift_joint.TEST,
+        status=Status.WARNING if flagged else Status.OK,
+        message=message,
+        value=leading.effect,
+        threshold=leading.floor,
+        p_value=min(pair.p for pair in joint.pairs),
+        since=since,
+        detail=detail,
+    )
+
+
 def _detail(one: _Judged, state: bool) -> dict[str, Any]:
     reference, current = one.reference, one.current
     fresh: list[str] = []
@@ -451,7 +497,9 @@ def _rows_needed(one: _Judged) -> int | None:
     return math.ceil(1 / inverse) if inverse > 0 else None
 
 
-def _summary(findings: Sequence[Finding], in_segments: Sequence[Finding], drifting: set[str]) -> str:
+def _summary(
+    findings: Sequence[Finding], together: Sequence[Finding], in_segments: Sequence[Finding], drifting: set[str]
+) -> str:
     features = [finding for finding in findings if not finding.detail["output"]]
     outputs = [finding for finding in findings if finding.detail["output"] and finding.subject in drifting]
     named = [f"{finding.subject} ({finding.value or 0:.2f})" for finding in features if finding.subject in drifting]
@@ -463,6 +511,9 @@ def _summary(findings: Sequence[Finding], in_segments: Sequence[Finding], drifti
     odd = [finding.subject for finding in findings if finding.detail["drifted"] and finding.subject not in drifting]
     if odd:
         text += f"; in this window also {', '.join(odd[:3])}{', …' if len(odd) > 3 else ''}"
+    for finding in together:
+        if finding.detail["drifted"]:
+            text += f"; jointly: {finding.message}"
     if in_segments:
         names = list(dict.fromkeys("=".join(pair) for f in in_segments for pair in (f.segment or {}).items()))
         text += f"; in segments {', '.join(names[:3])}{', …' if len(names) > 3 else ''}"

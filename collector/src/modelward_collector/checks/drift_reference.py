@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from modelward_agent.profile import FeatureProfile, Profile, merged
 from modelward_collector.checks.window import ReferenceProfile
+from modelward_collector.stats.correlation import correlation_scatter
 from modelward_collector.stats.feature import FeatureScatter, FeatureView
 from modelward_collector.stats.feature_scatter import feature_scatter
 
@@ -15,6 +16,9 @@ WINDOWS_MAX = 60
 
 ROWS_MIN = 30
 """Windows with fewer rows say nothing of the process."""
+
+PAIR_LEVEL = 1e-6
+"""The error probability at which a pair's scatter over few windows must cover the next: 0.1% over a thousand pairs."""
 
 _COVERED = 0.75
 """A stretch at an end of the reference counts as a window when this much of it lies inside."""
@@ -34,6 +38,7 @@ class PreparedReference:
         self._views: dict[tuple[str, str], FeatureView] = {}
         self._windows: dict[timedelta, Sequence[Profile]] = {}
         self._scatters: dict[tuple[str, str, timedelta, float], FeatureScatter] = {}
+        self._joint_scatters: dict[timedelta, Mapping[tuple[str, str], float]] = {}
         self._segments: dict[tuple[tuple[str, str], ...], PreparedReference] = {}
 
     @property
@@ -56,6 +61,16 @@ class PreparedReference:
         if found is None:
             windows = [side_of(profile, side, name) for profile in self.windows(length)]
             found = self._scatters[key] = feature_scatter(self.view(side, name), windows, level)
+        return found
+
+    def joint_scatter(self, length: timedelta) -> Mapping[tuple[str, str], float]:
+        """How the correlations of pairs vary over windows of that length: standard deviations of Fisher's z."""
+        found = self._joint_scatters.get(length)
+        if found is None:
+            known = self.total.joint
+            windows = [profile.joint for profile in self.windows(length) if profile.joint is not None]
+            found = correlation_scatter(known, windows, PAIR_LEVEL) if known is not None else {}
+            self._joint_scatters[length] = found
         return found
 
     def windows(self, length: timedelta) -> Sequence[Profile]:

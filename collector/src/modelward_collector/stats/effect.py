@@ -33,6 +33,12 @@ def normal_scale_distance(log_ratio: float) -> float:
     return float(np.interp(abs(log_ratio), ratios, distances))
 
 
+def normal_scale_distances(log_ratios: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same of many log ratios, of any shape."""
+    ratios, distances = _scale_table()
+    return np.interp(np.abs(log_ratios), ratios, distances)
+
+
 def cdf_gap_distance(gap: float) -> float:
     """Jensen-Shannon distance of two unit normals whose distribution functions are at most `gap` apart, in [0, 1]."""
     return 1.0 if gap >= 1 else normal_shift_distance(2 * float(special.ndtri((1 + max(gap, 0.0)) / 2)))

@@ -1,0 +1,144 @@
+"""The drift verdict on features that no longer move together: what is said, and that nothing else changes."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from modelward_agent.profile import FeatureProfile, NumericSketch, Profile, merged
+from modelward_collector.checks.drift import check_drift
+from modelward_collector.checks.drift_reference import prepare_reference
+from modelward_collector.checks.result import CheckResult, Status
+from modelward_collector.checks.window import ReferenceProfile, Window
+from modelward_collector.models import ModelSpec
+from modelward_collector.span import Span
+
+DAY = timedelta(days=1)
+START = datetime(2026, 3, 2, tzinfo=UTC)
+NAMES = ("age", "amount", "income", "tenure")
+
+
+@pytest.fixture
+def draw():
+    return np.random.default_rng(20260302)
+
+
+def traffic(draw, n, rho=0.7, shift=0.0):
+    """Rows of four features of which amount and income have the correlation rho."""
+    columns = dict(zip(NAMES, draw.normal(size=(4, n)), strict=True))
+    columns["income"] = rho * columns["amount"] + np.sqrt(1 - rho**2) * columns["income"]
+    columns["age"] = columns["age"] + shift
+    made = Profile()
+    made.rows = n
+    for name, values in columns.items():
+        made.features[name] = FeatureProfile()
+        made.features[name].numeric = NumericSketch()
+        made.features[name].numeric.update(values)
+    made.fold_together(NAMES, np.array([columns[name] for name in NAMES]))
+    return made
+
+
+def check(reference, current, history=(), day=0, **drift):
+    window = Window("credit", Span(START + day * DAY, START + (day + 1) * DAY), {("v1", ()): current})
+    spec = ModelSpec.model_validate({"model": "credit", "checks": {"drift": drift}})
+    return check_drift(spec, "v1", reference, window, history)
+
+
+def reference_of(made, **more):
+    return prepare_reference(ReferenceProfile("the first month", made, **more))
+
+
+def joint_of(result):
+    return next(finding for finding in result.findings if finding.test == "joint")
+
+
+def test_features_that_no_longer_move_together_are_named_although_none_drifts(draw):
+    result = check(reference_of(traffic(draw, 20_000)), traffic(draw, 1_000, rho=0.0))
+    found = result.findings[0]
+    assert (found.subject, found.test, found.status) == ("(joint)", "joint", Status.WARNING)
+    assert found.message.startswith("amount and income moved together in the reference (r = 0.6")
+    assert " and no longer do (" in found.message
+    assert 0.025 < found.threshold + 0.001 < found.value <= 1
+    assert found.p_value < 1e-6
+    assert found.since == START
+    [pair] = found.detail["contributors"]
+    assert (pair["a"], pair["b"], pair["rows"]) == ("amount", "income", 1_000)
+    assert pair["reference"] > 0.5 > 0.15 > abs(pair["current"])
+    assert result.status is Status.WARNING
+    assert result.summary.startswith("none of 4 features drifted; jointly: amount and income moved together")
+    assert (result.numbers["drifted"], result.numbers["pairs"], result.numbers["pairs_drifted"]) == (0, 6, 1)
+    assert all(finding.status is Status.OK for finding in result.findings if finding.test == "drift")
+    assert CheckResult.from_document(result.to_document()) == result
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        (0.7, -0.7, "moved together in the reference (r = 0.6"),
+        (-0.7, 0.0, "moved against each other in the reference (r = -0.6"),
+        (0.0, 0.7, "were unrelated in the reference"),
+        (0.9, 0.5, "move together less than in the reference"),
+        (-0.5, -0.9, "move against each other more than in the reference"),
+    ],
+)
+def test_every_way_to_change_is_said(draw, before, after, words):
+    found = joint_of(check(reference_of(traffic(draw, 20_000, before)), traffic(draw, 2_000, after)))
+    assert found.message.startswith(f"amount and income {words}")
+
+
+def test_unchanged_features_and_one_that_drifts_by_itself_are_no_joint_drift(draw):
+    reference = reference_of(traffic(draw, 20_000))
+    for n in (200, 1_000, 50_000):
+        found = joint_of(check(reference, traffic(draw, n)))
+        assert (found.status, found.since, found.detail["contributors"]) == (Status.OK, None, [])
+        assert found.message == "features move together as in the reference"
+    result = check(reference, traffic(draw, 1_000, shift=0.5))
+    assert [finding.subject for finding in result.findings if finding.status is not Status.OK] == ["age"]
+    assert result.numbers["pairs_drifted"] == 0
+
+
+def test_nothing_changes_where_either_side_does_not_know_how_features_move_together(draw):
+    reference, current = traffic(draw, 20_000), traffic(draw, 1_000, rho=0.0)
+    before, after = reference.joint, current.joint
+
+    def sides(joint_before, joint_after):
+        reference.joint = before if joint_before else None
+        current.joint = after if joint_after else None
+        return check(reference_of(reference), current)
+
+    assert joint_of(sides(True, True)).status is Status.WARNING
+    neither = sides(False, False)
+    for result in (sides(True, False), sides(False, True)):
+        assert result.findings == neither.findings
+        assert (result.status, result.summary, result.numbers) == (neither.status, neither.summary, neither.numbers)
+    assert [finding.test for finding in neither.findings] == ["drift"] * 4
+
+
+def test_an_ignored_feature_has_no_pairs(draw):
+    result = check(reference_of(traffic(draw, 20_000)), traffic(draw, 1_000, rho=0.0), ignore=["income"])
+    assert joint_of(result).status is Status.OK
+    assert result.numbers["pairs"] == 3
+
+
+def test_persistence_and_since_hold_for_joint_drift_too(draw):
+    reference = reference_of(traffic(draw, 20_000))
+    history = [check(reference, traffic(draw, 1_000), day=0, persistence=[2, 3])]
+    first = check(reference, traffic(draw, 1_000, rho=0.0), history, day=1, persistence=[2, 3])
+    assert joint_of(first).message.endswith("; not yet persistent")
+    assert (joint_of(first).detail["drifted"], joint_of(first).detail["persistent"]) == (True, False)
+    second = check(reference, traffic(draw, 1_000, rho=0.0), [*history, first], day=2, persistence=[2, 3])
+    assert joint_of(second).detail["persistent"]
+    assert joint_of(second).since == START + DAY
+    assert joint_of(second).detail["changed_between"] == ["2026-03-02T00:00:00Z", "2026-03-04T00:00:00Z"]
+    third = check(reference, traffic(draw, 1_000), [*history, first, second], day=3, persistence=[2, 3])
+    assert joint_of(third).message.endswith("; not in this window, but in enough of the last ones")
+
+
+def test_a_pattern_that_the_reference_contains_is_no_drift(draw):
+    days = [traffic(draw, 2_000, rho=0.1 if number % 7 > 4 else 0.7) for number in range(28)]
+    spans = [Span(START - (28 - number) * DAY, START - (27 - number) * DAY) for number in range(28)]
+    reference = reference_of(merged(days), windows=tuple(zip(spans, days, strict=True)))
+    for number in range(14):
+        found = joint_of(check(reference, traffic(draw, 2_000, rho=0.1 if number % 7 > 4 else 0.7), day=number))
+        assert found.status is Status.OK, found.message
+    assert joint_of(check(reference, traffic(draw, 2_000, rho=-0.7))).status is Status.WARNING
