@@ -38,6 +38,7 @@ ROUNDS = 3
 HOLD_EVENTS_PER_SECOND = 60_000
 HOLD_MEMORY_MIB = 100
 TAKES_AT_MOST = 120.0
+CORES = len(os.sched_getaffinity(0))
 
 
 def write_journal(path: Path, events: int) -> None:
@@ -92,6 +93,7 @@ class Sink(BaseHTTPRequestHandler):
     """A `_bulk` that creates everything at once."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     created: ClassVar[int] = 0
 
     def do_GET(self) -> None:
@@ -121,14 +123,17 @@ class Sink(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def whole_agent(folder: Path, journal: Path) -> tuple[float, float]:
+def whole_agent(folder: Path, journal: Path, *, compress: str) -> tuple[float, float]:
     """Events a second until everything is delivered, and the agent's peak resident memory in MiB."""
+    folder = folder / compress
+    folder.mkdir()
+    Sink.created = 0
     server = ThreadingHTTPServer(("127.0.0.1", 0), Sink)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     config = folder / "agent.yml"
     config.write_text(
         f"state: {folder / 'state'}\njournal: {{path: {journal.parent}}}\nmetrics: {{listen: null}}\n"
-        f"elasticsearch: {{urls: ['http://127.0.0.1:{server.server_port}']}}\n"
+        f"elasticsearch: {{urls: ['http://127.0.0.1:{server.server_port}'], compress: {compress}}}\n"
     )
     begun = time.monotonic()
     agent = subprocess.Popen([str(Path(sys.executable).with_name("modelward-agent")), "run", "--config", str(config)])
@@ -166,7 +171,9 @@ def main() -> int:
         write_journal(journal, EVENTS)
         rate = events_per_second(journal, compressed=False)
         compressed = events_per_second(journal, compressed=True)
-        whole, memory = whole_agent(Path(folder), journal)
+        delivered = {
+            compress: whole_agent(Path(folder), journal, compress=compress) for compress in ("never", "always")
+        }
     return report(
         [
             Row(
@@ -176,11 +183,14 @@ def main() -> int:
                 rate >= HOLD_EVENTS_PER_SECOND,
             ),
             Row("the same with the body compressed", f"{compressed:,.0f} events/s", "-", True),
-            Row(
-                "the whole agent's resident memory while it delivers all of them at full speed",
-                f"{memory:.0f} MiB, {whole:,.0f} events/s",
-                f"under {HOLD_MEMORY_MIB} MiB",
-                memory < HOLD_MEMORY_MIB,
+            *(
+                Row(
+                    f"the whole agent at full speed on {CORES} cores, server too, compress: {compress}",
+                    f"{whole:,.0f} events/s, at most {memory:.0f} MiB resident",
+                    f"under {HOLD_MEMORY_MIB} MiB",
+                    memory < HOLD_MEMORY_MIB,
+                )
+                for compress, (whole, memory) in delivered.items()
             ),
         ]
     )

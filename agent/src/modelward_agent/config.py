@@ -96,6 +96,14 @@ class Log(_Strict):
         return self
 
 
+class Compress(StrEnum):
+    """When requests are compressed."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
 class Elasticsearch(_Strict):
     """Where documents go: Elasticsearch, or the collector's own `_bulk`."""
 
@@ -109,6 +117,7 @@ class Elasticsearch(_Strict):
     connect_timeout: Duration = timedelta(seconds=5)
     timeout: Duration = timedelta(seconds=60)
     batch_bytes: Annotated[Bytes, Field(ge=64 * 1024, le=64 * 2**20)] = 2 * 2**20
+    compress: Compress = Field(Compress.AUTO, description="auto: unless the host is this one, at a loopback address")
     batch_seconds: Annotated[float, Field(ge=0.01, le=60)] = Field(
         1.0, description="how long an event may wait for others to travel with"
     )

@@ -1,6 +1,7 @@
 """`modelward-agent run`: one loop that follows files, folds and commits; one thread that ships.
 
-The loop never waits for the network. What it has folded is committed about once a window: the profiles and the offsets
+The loop does not wait for the network: for a shipper that keeps up it waits a moment, so that each line is read and
+parsed once, and for no other. What it has folded is committed about once a window: the profiles and the offsets
 that they cover go into one durable file, so whatever happens, reading goes on from there and no row counts twice.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import sys
 import threading
 import time
 from collections import deque
@@ -60,6 +62,13 @@ MANY_STARTS = 4
 EARLY_COMMIT_SECONDS = 1.0
 MOST_WINDOWS = 4096
 """Profiles that are open at once before nothing more is read until they are committed."""
+
+PATIENCE_SECONDS = 0.1
+"""How long one round of the loop waits for room to hand over what it has read: 20 MiB/s are always read and folded,
+however slowly they are shipped. What is not handed over is read and parsed again by the shipper."""
+
+SWITCH_SECONDS = 0.0005
+"""How soon the loop lets go of the interpreter when the shipper has had its answer."""
 
 DRAIN_SECONDS = 5.0
 """How long the agent goes on delivering when it is told to end."""
@@ -160,7 +169,7 @@ class Agent:
         self._shipper: Shipper | None = None
         self._ship_stop = threading.Event()
         self._look_up_seconds = look_up_seconds
-        self._came_round = time.monotonic()
+        self._came_round = self._patient_until = time.monotonic()
         self._started = datetime.now(UTC)
         self._rates: deque[tuple[float, int, int]] = deque(maxlen=_RATE_SAMPLES)
         self._events = 0
@@ -184,10 +193,13 @@ class Agent:
     # -- the loop -----------------------------------------------------------------------------------------------
     def run(self) -> None:
         """Follow, fold, commit and ship until `stop`."""
+        switch = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH_SECONDS)
         try:
             self._loop()
             self._end()
         finally:
+            sys.setswitchinterval(switch)
             self._ship_stop.set()
             self._handover.wake()
             if self._shipper is not None:
@@ -276,6 +288,7 @@ class Agent:
     def _read(self) -> bool:
         """One step of every file that has grown; whether there was anything."""
         worked = False
+        self._patient_until = time.monotonic() + PATIENCE_SECONDS
         try:
             grown = self._follower.grown()
             self._errors.pop("follow", None)
@@ -314,8 +327,7 @@ class Agent:
         return self._fold(file, block)
 
     def _pass_over(self, file: FollowedFile, block: Block) -> None:
-        file.cursor.advance(block.end)
-        self._handover.offer(file, block.start, block.end, list)
+        self._handover.offer(file, block.start, block.end, list, self._patience())
 
     def _fold(self, file: FollowedFile, block: Block) -> bool:
         final = file.quiet(ENTRY_SECONDS) or not block.data.endswith(b"\n")
@@ -334,12 +346,21 @@ class Agent:
                     self._keep(file, start + offset, record, block.data[offset:until].rstrip(b"\n"))
         self.metrics.add(self._fold_records(file, good))
         self._events += len(good)
-        file.cursor.advance(end)
         offsets = [start + offset for offset in entries.offsets]
         self._handover.offer(
-            file, start, end, lambda: self._documents.items(file.key, zip(offsets, entries.records, strict=True))
+            file,
+            start,
+            end,
+            lambda: self._documents.items(file.key, zip(offsets, entries.records, strict=True)),
+            self._patience(),
         )
         return True
+
+    def _patience(self) -> float:
+        """Seconds that the shipper may still be waited for in this round, 0 while it does not deliver."""
+        if self._shipper is None or self._shipper.delivery.progress.last_error:
+            return 0.0
+        return max(0.0, self._patient_until - time.monotonic())
 
     def _bounded(self, entries: Entries) -> Entries:
         """The entries, or as many of the first as open no more windows than may be open at once."""

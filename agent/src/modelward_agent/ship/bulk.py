@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 import ssl
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import orjson
 import urllib3
 from urllib3.exceptions import HTTPError, NewConnectionError
 
 from modelward_agent import __version__
-from modelward_agent.config import Elasticsearch
+from modelward_agent.config import Compress, Elasticsearch
 from modelward_agent.settings import read_secret
 from modelward_agent.ship.documents import Item
 
@@ -24,9 +26,13 @@ _log = logging.getLogger(__name__)
 # All that is read of an answer; without it the answer is as long as the request.
 _FILTER = "errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by.reason"
 
+_NDJSON = "application/x-ndjson"
 _COMPRESSION = 1
 _GZIP = 31
-_ITEMS_COMPRESSED = 128
+_ITEMS_JOINED = 128
+"""Documents that are joined, and compressed or sent, at a time: the whole request is never in memory a second time."""
+
+_LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1")
 
 
 class BulkError(Exception):
@@ -68,6 +74,39 @@ class _Answer:
     host: str
 
 
+class _Bulk:
+    """The body of one `_bulk`, as often as it is to be sent."""
+
+    def __init__(self, items: Sequence[Item], indices: Mapping[str, str]) -> None:
+        self._items = items
+        self._prefixes = {
+            alias: f'{{"create":{{"_index":"{index}","_id":"'.encode() for alias, index in indices.items()
+        }
+        self._compressed: list[bytes] = []
+
+    def plain(self) -> Iterator[bytes]:
+        """Piece after piece."""
+        prefixes = self._prefixes
+        for start in range(0, len(self._items), _ITEMS_JOINED):
+            parts: list[bytes] = []
+            for alias, item_id, document in self._items[start : start + _ITEMS_JOINED]:
+                parts += (prefixes[alias], item_id.encode(), b'"}}\n', document, b"\n")
+            yield b"".join(parts)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all pieces."""
+        around = {alias: len(prefix) + len(b'"}}\n\n') for alias, prefix in self._prefixes.items()}
+        return sum([around[alias] + len(item_id.encode()) + len(body) for alias, item_id, body in self._items])
+
+    def compressed(self) -> list[bytes]:
+        """As gzip, in pieces."""
+        if not self._compressed:
+            compressor = zlib.compressobj(_COMPRESSION, wbits=_GZIP)
+            self._compressed = [*map(compressor.compress, self.plain()), compressor.flush()]
+        return self._compressed
+
+
 class BulkClient:
     """Connections to the configured hosts; when one fails the next is tried. One thread at a time."""
 
@@ -76,6 +115,7 @@ class BulkClient:
         self._urls = [url.rstrip("/") for url in settings.urls]
         # Agents spread over the hosts; each stays with one until it fails.
         self._next = random.randrange(len(self._urls))  # noqa: S311
+        self._compressed = [_compressed(url, settings.compress) for url in self._urls]
         context = ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
         if settings.certificate is not None:
             context.load_cert_chain(str(settings.certificate), str(settings.key_file))
@@ -107,17 +147,7 @@ class BulkClient:
 
         Answers in the items' order; raises a `BulkError` when the request failed as a whole.
         """
-        prefixes = {alias: f'{{"create":{{"_index":"{index}","_id":"'.encode() for alias, index in indices.items()}
-        # Compressed bit by bit: the whole of it is never in memory a second time.
-        compressor = zlib.compressobj(_COMPRESSION, wbits=_GZIP)
-        body = bytearray()
-        for start in range(0, len(items), _ITEMS_COMPRESSED):
-            parts: list[bytes] = []
-            for alias, item_id, document in items[start : start + _ITEMS_COMPRESSED]:
-                parts += (prefixes[alias], item_id.encode(), b'"}}\n', document, b"\n")
-            body += compressor.compress(b"".join(parts))
-        body += compressor.flush()
-        answer = self._request("POST", f"/_bulk?filter_path={_FILTER}", bytes(body))
+        answer = self._request("POST", f"/_bulk?filter_path={_FILTER}", _Bulk(items, indices))
         if answer.status != 200:
             raise _failure(answer)
         return _results(answer, len(items))
@@ -144,17 +174,28 @@ class BulkClient:
             )
         return writing[0], frozenset(behind)
 
-    def _request(self, method: str, target: str, body: bytes | None) -> _Answer:
+    def _request(self, method: str, target: str, bulk: _Bulk | None) -> _Answer:
         headers = {"user-agent": f"modelward-agent/{__version__}", "accept": "application/json"}
         headers |= self._authorization
-        if body is not None:
-            headers |= {"content-type": "application/x-ndjson", "content-encoding": "gzip"}
         failure: BulkError | None = None
         for _ in self._urls:
-            url = self._urls[self._next % len(self._urls)]
+            at = self._next % len(self._urls)
+            url = self._urls[at]
             self._next += 1
+            body: Iterable[bytes] | None = None
+            of_body: dict[str, str] = {}
+            if bulk is not None:
+                body, size, of_body = bulk.plain(), bulk.size, {"content-type": _NDJSON}
+                if self._compressed[at]:
+                    pieces = bulk.compressed()
+                    body, size = pieces, sum(map(len, pieces))
+                    of_body["content-encoding"] = "gzip"
+                # Without the length the pieces would be sent as chunks, which not every proxy takes.
+                of_body["content-length"] = str(size)
             try:
-                response = self._pool.request(method, url + target, body=body, headers=headers, redirect=False)
+                response = self._pool.request(
+                    method, url + target, body=body, headers=headers | of_body, redirect=False
+                )
             except HTTPError as error:
                 failure = UnavailableError(_kind(error), f"{url}: {_plain(error)}")
                 continue
@@ -175,6 +216,13 @@ class BulkClient:
         except OSError as error:
             _log.error("%s: the secret cannot be read again (%s)", error.filename, error.strerror)
             return self._authorization
+
+
+def _compressed(url: str, compress: Compress) -> bool:
+    """Whether requests to the host are compressed: on the way to this host itself it would only cost time."""
+    if compress is Compress.AUTO:
+        return not _LOOPBACK.fullmatch(urlsplit(url).hostname or "")
+    return compress is Compress.ALWAYS
 
 
 def _kind(error: HTTPError) -> str:

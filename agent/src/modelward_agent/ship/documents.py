@@ -150,7 +150,8 @@ class Documents:
                 if shape is not None:
                     shape(document)
                 document["host"] = host
-                append(Item(LOGS if kind is log else EVENTS, event_id, dumps(document)))
+                # What orjson answers keeps the 16 KiB that it was written in: many of these wait, so each is copied.
+                append(Item(LOGS if kind is log else EVENTS, event_id, bytes(memoryview(dumps(document)))))
             except Exception as error:
                 # One record must not keep back all that follow it.
                 self._refused(event_id, error)

@@ -1,8 +1,8 @@
 """Between the loop that reads and the thread that ships: pieces of files that are ready to be sent.
 
 The loop offers each piece that it has folded. While there is room the shipper takes it from here; otherwise the offer
-is refused, and the shipper later reads that part of the file by its own cursor. So the loop never waits, and memory is
-bounded whatever the rate.
+is refused, and the shipper later reads that part of the file by its own cursor. The loop waits no longer for room than
+it says, so it is never held up by the network, and memory is bounded whatever the rate.
 """
 
 from __future__ import annotations
@@ -45,9 +45,19 @@ class Handover:
         self._turns = 0
         self.changed = Condition()
 
-    def offer(self, file: FollowedFile, start: int, end: int, items: Callable[[], list[Item]]) -> bool:
-        """Queue a stretch that was folded, unless something before it is still to be read, or there is no room."""
+    def offer(
+        self, file: FollowedFile, start: int, end: int, items: Callable[[], list[Item]], patience: float = 0.0
+    ) -> bool:
+        """Move the file's cursor past a stretch that was folded, and queue its documents.
+
+        They are not queued when something before them is still to be read, or when there is no room for so many
+        seconds. Until the cursor has moved nobody else reads the stretch.
+        """
         with self.changed:
+            if patience > 0 and file.handed == start and not file.claimed and self._bytes >= self._room:
+                self.changed.notify_all()
+                self.changed.wait_for(lambda: self._bytes < self._room, patience)
+            file.cursor.advance(end)
             if file.handed != start or file.claimed or self._bytes >= self._room:
                 self.changed.notify()
                 return False
@@ -81,6 +91,7 @@ class Handover:
     def _pop(self) -> Piece:
         taken = self._pieces.popleft()
         self._bytes -= taken.size
+        self.changed.notify_all()
         taken.file.queued -= 1
         return taken
 
@@ -95,16 +106,16 @@ class Handover:
         with self.changed:
             return bool(self._pieces)
 
-    def room(self) -> bool:
-        """Whether an offer could be taken."""
-        with self.changed:
-            return self._bytes < self._room
-
     def wait(self, seconds: float) -> None:
         """Return when something was offered, or after this long."""
         with self.changed:
             if not self._pieces:
                 self.changed.wait(seconds)
+
+    def wait_for_more(self, seconds: float, hurry: Callable[[], bool]) -> None:
+        """Return when there is no more room, after this long, or when woken and `hurry` says so."""
+        with self.changed:
+            self.changed.wait_for(lambda: self._bytes >= self._room or hurry(), seconds)
 
     def wake(self) -> None:
         """Let whoever waits go on at once."""

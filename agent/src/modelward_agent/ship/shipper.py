@@ -121,7 +121,7 @@ class Shipper(threading.Thread):
             self._handover.wait(_IDLE_SECONDS if not self._draining else 0.05)
             if self._handover.waiting() and not self._draining:
                 # What comes now will not come alone.
-                self._stop_event.wait(self.batch_seconds)
+                self._handover.wait_for_more(self.batch_seconds, lambda: self._draining or self._stop_event.is_set())
 
     # -- profiles -----------------------------------------------------------------------------------------------
     def _ship_profiles(self) -> bool:
