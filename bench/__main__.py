@@ -30,7 +30,7 @@ def main() -> int:
     parser.add_argument("only", nargs="*", choices=[*BENCHES, []], help="run these; all by default")
     parser.add_argument("--write", action="store_true", help="write what was measured into bench/README.md")
     options = parser.parse_args()
-    failed, sections = [], []
+    failed, sections = [], {}
     for name in options.only or BENCHES:
         print(f"\n== {name}", flush=True)
         begun = time.monotonic()
@@ -39,7 +39,7 @@ def main() -> int:
             failed.append(name)
         print(f"({time.monotonic() - begun:.0f} s)", flush=True)
         table = [line for line in lines if line.startswith("|")]
-        sections.append(f"### {name}\n\n`python {' '.join(BENCHES[name])}`\n\n" + "\n".join(table) + "\n")
+        sections[name] = f"`python {' '.join(BENCHES[name])}`\n\n" + "\n".join(table) + "\n"
     if options.write:
         _write(sections)
     if failed:
@@ -61,12 +61,16 @@ def _run(command: list[str]) -> tuple[list[str], int]:
     return lines, child.returncode
 
 
-def _write(sections: list[str]) -> None:
+def _write(measured: dict[str, str]) -> None:
+    """Put the tables in their places; those of benches that were not run stay as they are."""
     readme = HERE / "README.md"
     before, _, rest = readme.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
+    old, _, after = rest.partition(END)
+    kept = dict(part.split("\n\n", 1) for part in old.split("### ")[1:])
+    sections = {name: f"{text.rstrip()}\n" for name, text in {**kept, **measured}.items()}
     machine = f"Measured on {os.cpu_count()} cores, Python {platform.python_version()}.\n"
-    readme.write_text(before + BEGIN + "\n" + machine + "\n" + "\n".join(sections) + "\n" + END + after)
+    tables = [f"### {name}\n\n{sections[name]}" for name in BENCHES if name in sections]
+    readme.write_text(before + BEGIN + "\n" + "\n".join([machine, *tables]) + "\n" + END + after)
 
 
 if __name__ == "__main__":
