@@ -24,12 +24,12 @@ $(VENV)/.%: requirements/%.txt agent/pyproject.toml collector/pyproject.toml | v
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e agent -e collector
 	@touch $@
 
-SPEED ?= 2
+SPEED ?= 1
 PORT ?= 8321
 PYTEST ?= -q
 
 .PHONY: demo
-demo: $(VENV)/.demo ## a real model on a year of flights, watched: make demo SPEED=2 (days a second) PORT=8321
+demo: $(VENV)/.demo ## a real model on a year of flights, watched: make demo SPEED=1 (days a second) PORT=8321
 	@exec $(BIN)/python -m demo --speed $(SPEED) --port $(PORT)
 
 .PHONY: install

@@ -84,7 +84,7 @@ def _only_one() -> Iterator[None]:
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
-    parser.add_argument("--speed", type=float, default=2.0, help="days of 2013 a second (default 2)")
+    parser.add_argument("--speed", type=float, default=1.0, help="days of 2013 a second (default 1)")
     parser.add_argument("--port", type=int, default=8321, help="where to open (default 8321)")
     parser.add_argument("--until", type=pd.Timestamp, default=None, help="end the replay at this day of 2013")
     parser.add_argument("--exit", action="store_true", help="end when the replay does, instead of staying up")
