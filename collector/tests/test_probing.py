@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from collector.tests.collecting import a_collector, wait_until
+from modelward_agent.durations import parse_duration
 from modelward_agent.settings import SettingsError
 from modelward_collector import app
 from modelward_collector.app import Collector
 from modelward_collector.checks.result import CheckKind, CheckResult, Status
 from modelward_collector.config import load_config
-from modelward_collector.durations import parse_duration
 from modelward_collector.probes import ProbeRunner
 from modelward_collector.probing import NO_MODEL, Probing
 

@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from modelward_agent.durations import parse_duration
 from modelward_agent.settings import SettingsError
 from modelward_collector import __version__
 from modelward_collector.checks.result import CheckKind, CheckResult, Status
 from modelward_collector.config import DEFAULT_PORT, ClockKind, load_config
-from modelward_collector.durations import parse_duration
 from modelward_collector.store.protocol import StoreUnavailableError
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"

@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from modelward_agent.durations import Duration
 from modelward_agent.settings import ReadableFile, SecretFile, SettingsPath, load_yaml_settings
-from modelward_collector.durations import Duration
 from modelward_collector.probes.spec import ProbeSpec
 from modelward_collector.store.protocol import Alias
 

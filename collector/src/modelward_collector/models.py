@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal
 from apscheduler.triggers.cron import CronTrigger
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from modelward_agent.durations import Duration
 from modelward_agent.settings import ReadableFile
-from modelward_collector.durations import Duration
 from modelward_collector.expectations import Expectation
 
 

@@ -19,10 +19,10 @@ from apscheduler.triggers.interval import IntervalTrigger
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from modelward_agent.durations import format_duration
 from modelward_collector.checks.result import CheckKind, CheckResult, Status, worst
 from modelward_collector.clock import Clock
 from modelward_collector.context import Entry
-from modelward_collector.durations import format_duration
 from modelward_collector.engine import Engine
 from modelward_collector.lease import RENEW_EVERY_SECONDS, Lease
 from modelward_collector.metrics import Metrics

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from modelward_agent.durations import format_duration
 from modelward_collector.app import build, create_app
 from modelward_collector.config import ClockKind, load_config
-from modelward_collector.durations import format_duration
 from modelward_collector.serving import Server, Signals, bind, end_process
 
 logger = logging.getLogger(__name__)

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from modelward_agent.durations import format_duration
 from modelward_agent.profile import NumericSketch, Profile
 from modelward_collector.checks.result import CheckKind, CheckResult, Finding, Status, worst
 from modelward_collector.checks.window import Window
-from modelward_collector.durations import format_duration
 from modelward_collector.models import ModelSpec
 from modelward_collector.stats.intervals import wilson
 from modelward_collector.store.protocol import Heartbeat

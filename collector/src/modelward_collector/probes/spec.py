@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from modelward_agent.durations import Duration
 from modelward_agent.settings import ReadableFile
-from modelward_collector.durations import Duration
 
 LONGEST_TIMEOUT = timedelta(minutes=1)
 

@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 import numpy as np
 from scipy import stats
 
+from modelward_agent.durations import format_duration
 from modelward_collector.checks.quality.expectation import SIGNIFICANCE, percent
 from modelward_collector.checks.quality.judged import Judged, count_of
 from modelward_collector.checks.result import Finding, Status
 from modelward_collector.checks.window import ReferenceProfile, Window
-from modelward_collector.durations import format_duration
 from modelward_collector.models import ModelSpec
 from modelward_collector.span import Span
 
