@@ -17,11 +17,11 @@ venv-check:
 	  { echo 'modelward: $(PYTHON) cannot make virtual environments; run: apt-get install python3-venv'; exit 1; }
 
 # A stamp a lock file: installing again takes no time until a lock or a pyproject.toml changes.
-$(VENV)/.%: requirements/%.txt agent/pyproject.toml collector/pyproject.toml | venv-check
+$(VENV)/.%: requirements/%.txt agent/pyproject.toml collector/pyproject.toml appliance/pyproject.toml | venv-check
 	@test -x $(BIN)/python || { echo 'Making $(VENV) …'; $(PYTHON) -m venv $(VENV); }
 	@echo 'Installing requirements/$*.txt …'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$*.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e agent -e collector
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e agent -e collector -e appliance
 	@touch $@
 
 SPEED ?= 1
@@ -40,8 +40,8 @@ check: lint types test ## everything that a change must pass
 
 .PHONY: test
 test: $(VENV)/.test servers ## every test; the unit tests first, then those against real servers
-	$(BIN)/python -m pytest $(PYTEST) -m 'not server' agent/tests collector/tests tests
-	$(BIN)/python -m pytest $(PYTEST) -m server agent/tests collector/tests tests
+	$(BIN)/python -m pytest $(PYTEST) -m 'not server' agent/tests collector/tests appliance/tests tests
+	$(BIN)/python -m pytest $(PYTEST) -m server agent/tests collector/tests appliance/tests tests
 
 .PHONY: servers
 servers: $(VENV)/.test ## install the real servers that the tests use, as far as this user may
@@ -58,7 +58,7 @@ lint: $(VENV)/.test ## style of Python and shell
 
 .PHONY: types
 types: $(VENV)/.test ## types, strictly
-	$(BIN)/mypy agent/src collector/src demo bench/*.py tools tests
+	$(BIN)/mypy agent/src collector/src appliance/src demo bench/*.py tools tests
 
 build/peers: requirements/peers.txt | venv-check
 	@echo 'Installing the peers that the benches measure against into build/peers …'

@@ -1,0 +1,1 @@
+"""The whole stack on one server: configuration, certificates, backups, and the proof that it works."""
