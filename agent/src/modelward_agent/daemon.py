@@ -391,6 +391,8 @@ class Agent:
             total.predictions += tally.predictions
             total.errors += tally.errors
             total.actuals += tally.actuals
+            total.business += tally.business
+            total.stages += tally.stages
         return total
 
     def _keep(self, file: FollowedFile, offset: int, malformed: Malformed, line: bytes) -> None:

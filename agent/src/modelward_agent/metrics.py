@@ -28,14 +28,12 @@ from modelward_agent import __version__
 from modelward_agent.config import Metrics
 from modelward_agent.profile.fold import Tally
 from modelward_agent.settings import read_secret
+from modelward_agent.told import OTHER, BusinessSeries, StageSeries
 
 _log = logging.getLogger(__name__)
 
 LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds in seconds."""
-
-OTHER = "other"
-"""The label of models and features beyond the bound on series."""
 
 HEALTHY_SECONDS = 30.0
 """The loop must have come round within this time."""
@@ -76,6 +74,8 @@ class AgentMetrics(Collector):
         self._actuals: Counter[Pair] = Counter()
         self._missing: Counter[Pair] = Counter()
         self._latencies: dict[Pair, _Latencies] = {}
+        self._business = BusinessSeries()
+        self._stages = StageSeries()
         self.quarantined: Counter[str] = Counter()
         self.dropped: Counter[str] = Counter()
         self.lost_bytes: Counter[str] = Counter()
@@ -98,6 +98,8 @@ class AgentMetrics(Collector):
                 self._observe(self._model(pair), np.array(milliseconds) / 1_000)
             for (model, feature), count in tally.missing.items():
                 self._missing[self._feature(model, feature)] += count
+            self._business.add(tally.business, self._model)
+            self._stages.add(tally.stages)
 
     def count_quarantined(self, reason: str) -> None:
         """One line or document went to the quarantine."""
@@ -138,7 +140,7 @@ class AgentMetrics(Collector):
     def collect(self) -> Iterable[Metric]:
         """Every series, for the registry."""
         with self._lock:
-            families = [*self._of_models(), *self._of_events()]
+            families = [*self._of_models(), *self._of_told(), *self._of_events()]
         if self.snapshot is not None:
             families += _of_snapshot(self.snapshot())
         return families
@@ -164,6 +166,9 @@ class AgentMetrics(Collector):
             histogram.add_metric(pair, list(zip(bounds, cumulative, strict=True)), latencies.seconds)
         families.append(histogram)
         return families
+
+    def _of_told(self) -> list[Metric]:
+        return [*self._business.collect(), *self._stages.collect()]
 
     def _of_events(self) -> list[Metric]:
         families: list[Metric] = []

@@ -54,7 +54,8 @@ class Tally:
     """What one call of `Folder.fold` saw, for `/metrics`; keys are (model, version) or (model, feature).
 
     `latencies` are in milliseconds, in the records' order. `features_beyond_limit` counts values that were left out
-    because their model has more features than `max_features`.
+    because their model has more features than `max_features`. `business` are such lines as they were written, `stages`
+    those with their Unix time.
     """
 
     predictions: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -63,6 +64,8 @@ class Tally:
     latencies: defaultdict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
     missing: Counter[tuple[str, str]] = field(default_factory=Counter)
     features_beyond_limit: int = 0
+    business: list[dict[str, Any]] = field(default_factory=list)
+    stages: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -95,7 +98,7 @@ class Folder:
         return len(self._windows)
 
     def fold(self, records: Iterable[Record]) -> Tally:
-        """Fold predictions, actuals and errors; records of other kinds are passed over."""
+        """Fold predictions, actuals and errors; stages and business lines are handed on, other kinds passed over."""
         tally = Tally()
         seconds = self.window_seconds
         batches: defaultdict[tuple[str, str, Segment, int], _Batch] = defaultdict(_Batch)
@@ -106,6 +109,10 @@ class Folder:
         batch = _Batch()
         for kind, at, document in records:
             if kind is not prediction and kind is not actual and kind is not error:
+                if kind is Kind.BUSINESS:
+                    tally.business.append(document)
+                elif kind is Kind.STAGE:
+                    tally.stages.append((at, document))
                 continue
             get = document.get
             model, version, segment = document["model"], get("version"), get("segment")
