@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter as Counts
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
@@ -32,6 +33,11 @@ _HELP = {
     "modelward_performance": "A performance metric over the labelled predictions, in its own unit.",
     "modelward_performance_estimated": "A performance metric as estimated before labels are in, in its own unit.",
     "modelward_performance_estimate_error": "By how much past estimates were off once labels were in.",
+    "modelward_performance_interval": "The 95% interval's ends of a realised metric, by bound: low and high.",
+    "modelward_performance_estimated_interval": "The 95% interval's ends of an estimated one: low and high.",
+    "modelward_performance_threshold": "What a performance metric is held against, in its own unit.",
+    "modelward_segment_drift_detected": "Features found drifting in a segment by the latest run.",
+    "modelward_segment_performance": "A performance metric of one segment's labelled predictions, in its own unit.",
     "modelward_performance_labels": "Predictions of the window whose actual is in.",
 }
 """The series that results become, all of them gauges."""
@@ -148,12 +154,16 @@ def series_of(result: CheckResult, max_features: int) -> Iterator[tuple[str, dic
     yield "modelward_check_rows", {**who, "check": result.check}, result.rows
     if result.check is CheckKind.PERFORMANCE:
         yield from _estimates(who, result.numbers)  # there without any labels too
+        yield from _thresholds(who, result.findings)
     if result.status in (Status.ERROR, Status.NO_DATA):
         return
     if result.check is CheckKind.DRIFT:
         yield "modelward_drift_detected", who, result.numbers.get("drifted", 0.0)
         for feature, test, value in drift_scores(result.findings, max_features):
             yield "modelward_drift_score", {**who, "feature": feature, "test": test}, value
+        drifting = Counts(_segment(finding) for finding in result.findings if finding.segment)
+        for segment, features in drifting.items():
+            yield "modelward_segment_drift_detected", {**who, "segment": segment}, features
     elif result.check is CheckKind.QUALITY:
         broken = sum(finding.status.rank >= Status.WARNING.rank for finding in result.findings)
         yield "modelward_quality_violations", who, broken
@@ -161,12 +171,42 @@ def series_of(result: CheckResult, max_features: int) -> Iterator[tuple[str, dic
         yield "modelward_performance_labels", who, result.numbers.get("labels", 0.0)
         for metric, value in performance_values(result):
             yield "modelward_performance", {**who, "metric": metric}, value
+            yield from _interval("modelward_performance_interval", {**who, "metric": metric}, result.numbers, metric)
+        for finding in result.findings:
+            if finding.segment and finding.value is not None:
+                labels = {**who, "segment": _segment(finding), "metric": finding.subject}
+                yield "modelward_segment_performance", labels, finding.value
+
+
+def _segment(finding: Finding) -> str:
+    return ", ".join(f"{name}={value}" for name, value in sorted((finding.segment or {}).items()))
+
+
+def _interval(
+    name: str, labels: dict[str, str], numbers: Mapping[str, float], key: str
+) -> Iterator[tuple[str, dict[str, str], float]]:
+    for bound in ("low", "high"):
+        value = numbers.get(f"{key}.{bound}")
+        if value is not None:
+            yield name, {**labels, "bound": bound}, value
+
+
+def _thresholds(who: dict[str, str], findings: Iterable[Finding]) -> Iterator[tuple[str, dict[str, str], float]]:
+    """Of the metrics that have one, whether labels are in or not."""
+    bounds = {
+        finding.subject: finding.threshold
+        for finding in findings
+        if finding.test in (finding.subject, "estimated") and finding.threshold is not None and not finding.segment
+    }
+    for metric, bound in bounds.items():
+        yield "modelward_performance_threshold", {**who, "metric": metric}, bound
 
 
 def _estimates(who: dict[str, str], numbers: Mapping[str, float]) -> Iterator[tuple[str, dict[str, str], float]]:
     for metric in names_of(numbers):
         labels = {**who, "metric": metric}
         yield "modelward_performance_estimated", labels, numbers[f"estimated.{metric}"]
+        yield from _interval("modelward_performance_estimated_interval", labels, numbers, f"estimated.{metric}")
         past = numbers.get(f"estimated.{metric}.past_error")
         if past is not None:
             yield "modelward_performance_estimate_error", labels, past
