@@ -51,7 +51,7 @@ def test_quality_and_performance_have_their_own_series() -> None:
     assert performance == {'modelward_performance{metric="mae",model="delay",version="1"}': 3.0}
 
 
-def test_a_performance_metric_shows_with_its_interval_its_threshold_and_its_segments() -> None:
+def test_a_performance_metric_shows_with_its_interval_and_its_segments() -> None:
     metrics = Metrics(max_features=50)
     found = (
         Finding("accuracy", "accuracy", Status.WARNING, "", 0.8, 0.85),
@@ -66,17 +66,7 @@ def test_a_performance_metric_shows_with_its_interval_its_threshold_and_its_segm
     assert shown[f'modelward_performance_interval{{bound="low",{of},version="1"}}'] == 0.78
     assert shown[f'modelward_performance_interval{{bound="high",{of},version="1"}}'] == 0.82
     assert shown[f'modelward_performance_estimated_interval{{bound="high",{of},version="1"}}'] == 0.88
-    assert shown[f'modelward_performance_threshold{{{of},version="1"}}'] == 0.85
     assert shown[f'modelward_segment_performance{{{of},segment="region=eu",version="1"}}'] == 0.7
-
-
-def test_a_threshold_shows_before_labels_are_in() -> None:
-    metrics = Metrics(max_features=50)
-    found = (Finding("mae", "estimated", Status.OK, "", 3.0, 5.0),)
-    numbers = {"estimated.mae": 3.0}
-    waiting = replace(result(check=CheckKind.PERFORMANCE, status=Status.NO_DATA), findings=found, numbers=numbers)
-    metrics.ran([waiting])
-    assert series(metrics)['modelward_performance_threshold{metric="mae",model="delay",version="1"}'] == 5
 
 
 def test_segments_that_drift_are_counted_by_feature() -> None:

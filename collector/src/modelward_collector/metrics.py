@@ -35,7 +35,6 @@ _HELP = {
     "modelward_performance_estimate_error": "By how much past estimates were off once labels were in.",
     "modelward_performance_interval": "The 95% interval's ends of a realised metric, by bound: low and high.",
     "modelward_performance_estimated_interval": "The 95% interval's ends of an estimated one: low and high.",
-    "modelward_performance_threshold": "What a performance metric is held against, in its own unit.",
     "modelward_segment_drift_detected": "Features found drifting in a segment by the latest run.",
     "modelward_segment_performance": "A performance metric of one segment's labelled predictions, in its own unit.",
     "modelward_performance_labels": "Predictions of the window whose actual is in.",
@@ -154,7 +153,6 @@ def series_of(result: CheckResult, max_features: int) -> Iterator[tuple[str, dic
     yield "modelward_check_rows", {**who, "check": result.check}, result.rows
     if result.check is CheckKind.PERFORMANCE:
         yield from _estimates(who, result.numbers)  # there without any labels too
-        yield from _thresholds(who, result.findings)
     if result.status in (Status.ERROR, Status.NO_DATA):
         return
     if result.check is CheckKind.DRIFT:
@@ -189,17 +187,6 @@ def _interval(
         value = numbers.get(f"{key}.{bound}")
         if value is not None:
             yield name, {**labels, "bound": bound}, value
-
-
-def _thresholds(who: dict[str, str], findings: Iterable[Finding]) -> Iterator[tuple[str, dict[str, str], float]]:
-    """Of the metrics that have one, whether labels are in or not."""
-    bounds = {
-        finding.subject: finding.threshold
-        for finding in findings
-        if finding.test in (finding.subject, "estimated") and finding.threshold is not None and not finding.segment
-    }
-    for metric, bound in bounds.items():
-        yield "modelward_performance_threshold", {**who, "metric": metric}, bound
 
 
 def _estimates(who: dict[str, str], numbers: Mapping[str, float]) -> Iterator[tuple[str, dict[str, str], float]]:
