@@ -39,6 +39,11 @@ modelward_collector:
   indices:
     - names: ["modelward-*"]
       privileges: [all]
+modelward_backup:
+  cluster: [monitor, "cluster:admin/snapshot/*", "cluster:admin/repository/*"]
+  indices:
+    - names: ["modelward-*"]
+      privileges: [monitor, view_index_metadata, manage]
 """
 
 
@@ -59,15 +64,17 @@ class User:
 ADMIN: Final = User("admin", "admin-of-the-tests", "superuser")
 AGENT: Final = User("modelward_agent", "agent-of-the-tests", "modelward_agent")
 COLLECTOR: Final = User("modelward_collector", "collector-of-the-tests", "modelward_collector")
+BACKUP: Final = User("modelward_backup", "backup-of-the-tests", "modelward_backup")
 
 
 class Elasticsearch:
     """One node. As a context manager it is started, and at the end stopped with its data removed.
 
-    `url`, `ca` (the file to trust) and `users` are what a client needs. `stop` and `kill` keep the data for `start`.
+    `url`, `ca` (the file to trust) and the users are what a client needs; snapshots go to folders of `repositories`.
+    `stop` and `kill` keep the data for `start`.
     """
 
-    admin, agent, collector = ADMIN, AGENT, COLLECTOR
+    admin, agent, collector, backup = ADMIN, AGENT, COLLECTOR, BACKUP
 
     def __init__(self) -> None:
         java = find_java()
@@ -82,7 +89,8 @@ class Elasticsearch:
         self._config = self.folder / "config"
         self._pid_file = self.folder / "run" / "pid"
         self._child: Child | None = None
-        for name in ("run", "data", "logs"):
+        self.repositories = self.folder / "repositories"
+        for name in ("run", "data", "logs", "repositories"):
             (self.folder / name).mkdir()
         self._configure(transport)
         self.ca = self._config / "ca.pem"
@@ -109,6 +117,7 @@ class Elasticsearch:
             "discovery.type": "single-node",
             "path.data": self.folder / "data",
             "path.logs": self.folder / "logs",
+            "path.repo": self.repositories,
             "network.host": "127.0.0.1",
             "http.port": self.port,
             "transport.port": transport,
@@ -123,7 +132,7 @@ class Elasticsearch:
         }
         (self._config / "elasticsearch.yml").write_text("".join(f"{key}: {value}\n" for key, value in settings.items()))
         (self._config / "roles.yml").write_text(_ROLES)
-        users = (ADMIN, AGENT, COLLECTOR)
+        users = (ADMIN, AGENT, COLLECTOR, BACKUP)
         (self._config / "users").write_text("".join(f"{user.name}:{_hashed(user.password)}\n" for user in users))
         (self._config / "users_roles").write_text("".join(f"{user.role}:{user.name}\n" for user in users))
 

@@ -9,11 +9,11 @@ that would enable it; in CI that is a failure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -78,10 +78,10 @@ def elasticsearch(_elasticsearch: Elasticsearch) -> Elasticsearch:
 
 
 @pytest.fixture
-def start_prometheus() -> Iterator[Callable[[Sequence[Mapping[str, Any]]], Prometheus]]:
-    """`start_prometheus(scrape_configs)` answers a running Prometheus; all end with the test."""
+def start_prometheus() -> Iterator[Callable[..., Prometheus]]:
+    """`start_prometheus(scrape_configs, …)` answers a running `Prometheus`; all end with the test."""
     with ExitStack() as running:
-        yield lambda scrape_configs: running.enter_context(Prometheus(scrape_configs))
+        yield lambda *given, **named: running.enter_context(Prometheus(*given, **named))
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,10 @@ READY_SECONDS = 60
 class Prometheus:
     """Runs with `scrape_configs` (as in prometheus.yml); as a context manager it is started, and removed at the end."""
 
-    def __init__(self, scrape_configs: Sequence[Mapping[str, Any]], *, interval: str = "500ms") -> None:
+    def __init__(
+        self, scrape_configs: Sequence[Mapping[str, Any]], *, interval: str = "500ms", flags: Sequence[str] = ()
+    ) -> None:
+        self._flags = flags
         self._program = program("Prometheus", "prometheus")
         self.folder = Path(tempfile.mkdtemp(prefix="modelward-prometheus-"))
         self.port = free_port()
@@ -57,6 +60,7 @@ class Prometheus:
             f"--config.file={self.folder / 'prometheus.yml'}",
             f"--storage.tsdb.path={self.folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{self.port}",
+            *self._flags,
         ]
         self._child = Child(command, self.folder / "console.log", cwd=self.folder)
         self._child.wait_until(self._ready, READY_SECONDS, "Prometheus")
@@ -79,8 +83,12 @@ class Prometheus:
         result: list[dict[str, Any]] = body["data"]["result"]
         return result
 
-    def close(self) -> None:
-        """Stop it and remove its data."""
+    def stop(self) -> None:
+        """Stop it; the data stays for `start`."""
         if self._child is not None:
             self._child.stop()
+
+    def close(self) -> None:
+        """Stop it and remove its data."""
+        self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
