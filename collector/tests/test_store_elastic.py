@@ -189,7 +189,13 @@ def test_nobody_listening_is_said_at_once(tmp_path: Path) -> None:
     port = free_port()
     store = ElasticStore([f"http://127.0.0.1:{port}"], timeout=30)
     begun = time.monotonic()
-    for ask in (store.setup, store.ping, lambda: store.create([log("1")]), lambda: store.parts(DAY, model="delay")):
+    for ask in (
+        store.setup,
+        store.ping,
+        store.health,
+        lambda: store.create([log("1")]),
+        lambda: store.parts(DAY, model="delay"),
+    ):
         with pytest.raises(
             StoreUnavailableError, match=rf"Elasticsearch at http://127\.0\.0\.1:{port} does not answer"
         ):

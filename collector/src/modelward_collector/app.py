@@ -19,7 +19,8 @@ from modelward_collector.api.bulk import bulk_router
 from modelward_collector.api.guard import LOOPBACK_NAMES, Guard
 from modelward_collector.api.problems import handle_problems
 from modelward_collector.clock import Clock, ReplayClock, WallClock
-from modelward_collector.config import ClockKind, CollectorConfig, SqliteSettings
+from modelward_collector.config import ClockKind, CollectorConfig, ElasticsearchSettings, SqliteSettings
+from modelward_collector.configured import ConfiguredSeries
 from modelward_collector.console import console_router, not_found
 from modelward_collector.context import Context
 from modelward_collector.engine import Engine
@@ -30,6 +31,7 @@ from modelward_collector.probes import ProbeRunner
 from modelward_collector.probing import Probing
 from modelward_collector.registry import Registry
 from modelward_collector.schedule import Scheduler, Upkeep
+from modelward_collector.store.health import StoreHealth
 from modelward_collector.store.protocol import Store
 from modelward_collector.stores import open_store
 from modelward_collector.workers import WorkerPool
@@ -54,13 +56,16 @@ class Collector:
     metrics: Metrics
     maintenance: Maintenance
     workers: WorkerPool | None
+    store_health: StoreHealth
 
     def start(self) -> None:
         """Begin to schedule; the store is set up there, when it answers, and until then `/readyz` says 503."""
+        self.store_health.start()
         self.context.scheduler.start()
 
     def stop(self) -> None:
         """End what runs, within seconds; idempotent."""
+        self.store_health.stop()
         self.context.scheduler.stop()
         if self.workers is not None:
             self.workers.close(wait=not self.context.scheduler.unfinished)
@@ -74,6 +79,9 @@ def build(config: CollectorConfig, store: Store | None = None) -> Collector:
     clock: Clock = ReplayClock(store) if config.clock is ClockKind.REPLAY else WallClock()
     registry = Registry(config.models_folder, store)
     metrics = Metrics(config.metrics.max_features)
+    metrics.observe(ConfiguredSeries(registry))
+    store_health = StoreHealth(store, cluster=isinstance(config.store, ElasticsearchSettings))
+    metrics.observe(store_health)
     workers = WorkerPool(config.store, config.executor.workers) if config.executor.workers else None
     engine = Engine(
         store,
@@ -108,7 +116,8 @@ def build(config: CollectorConfig, store: Store | None = None) -> Collector:
         agent_window=config.agents.window,
         first_run_after=config.agents.window + config.agents.delay,
     )
-    return Collector(Context(config, store, registry, engine, scheduler, clock), metrics, maintenance, workers)
+    context = Context(config, store, registry, engine, scheduler, clock)
+    return Collector(context, metrics, maintenance, workers, store_health)
 
 
 def create_app(collector: Collector) -> FastAPI:

@@ -125,6 +125,14 @@ class Registry:
         names = {seen.model for seen in self.seen()} | configured.keys()
         return [configured.get(name) or ModelSpec.unconfigured(name) for name in sorted(names)]
 
+    def known(self) -> list[tuple[ModelSpec, list[str]]]:
+        """Every model with its versions, the one seen last first, as of the latest `seen`; the store is not asked."""
+        configured, seen = self._configured, self._seen
+        versions: dict[str, list[str]] = {name: [] for name in configured}
+        for one in sorted(seen, key=lambda one: (one.last_seen, one.version), reverse=True):
+            versions.setdefault(one.model, []).append(one.version)
+        return [(configured.get(name) or ModelSpec.unconfigured(name), versions[name]) for name in sorted(versions)]
+
     def spec(self, model: str) -> ModelSpec | None:
         """One model's spec, None when it is neither configured nor seen."""
         configured = self._configured.get(model)

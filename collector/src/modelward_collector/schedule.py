@@ -435,6 +435,14 @@ class Scheduler:
             lines = sorted(self._lines.items())
             return [self._entry(key, line, now) for key, line in lines]
 
+    def intervals(self) -> dict[Key, timedelta]:
+        """How long it is between two runs of each check, on the wall clock; of a replay that cannot be said."""
+        if self._clock.replays:
+            return {}
+        now = self._clock.now()
+        with self._lock:
+            return {key: line.interval(now) for key, line in self._lines.items()}
+
     def _entry(self, key: Key, line: _Line, now: datetime) -> Entry:
         model, check = key
         return Entry(
@@ -485,6 +493,12 @@ class _ScheduleSeries(Collector):
         for name, moment in self._scheduler.kept_up().items():
             upkeep.add_metric((name,), moment.timestamp())
         yield upkeep
+        interval = GaugeMetricFamily(
+            "modelward_check_interval_seconds", "Time between two runs of a check.", labels=("model", "check")
+        )
+        for (model, check), length in self._scheduler.intervals().items():
+            interval.add_metric((model, check), length.total_seconds())
+        yield interval
         try:
             entries = self._scheduler.entries()
         except StoreUnavailableError:

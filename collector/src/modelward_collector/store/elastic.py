@@ -27,6 +27,7 @@ from modelward_collector.store.protocol import (
     Alias,
     Created,
     Document,
+    Health,
     Heartbeat,
     Labelled,
     Outcome,
@@ -50,6 +51,9 @@ _MOST_DUPLICATES: Final = 10_000
 """Repeated ids that are counted one by one; beyond it an estimate does, as a few more or less then make no odds."""
 
 _MOST_HOSTS: Final = 10_000
+_HEALTH_SECONDS: Final = 5.0
+"""A cluster that has not said by then how it is is as good as away."""
+
 _ATTEMPTS: Final = 5
 """How often a write that another one came before is tried anew."""
 
@@ -116,6 +120,12 @@ class ElasticStore:
         """Raise `StoreUnavailableError` unless the cluster takes a write."""
         with self._asking():
             self._client.index(index=STATE_INDEX, id="ping", document={"kind": "ping"})
+
+    def health(self) -> Health:
+        """The cluster's colour."""
+        with self._asking():
+            client = self._client.options(request_timeout=_HEALTH_SECONDS, max_retries=0)
+            return Health(client.cluster.health(timeout="2s")["status"])
 
     def close(self) -> None:
         """Close the connections; idempotent."""

@@ -36,6 +36,14 @@ class Alias(StrEnum):
     AUDIT = "modelward-audit"
 
 
+class Health(StrEnum):
+    """How well the store has what it was given: all of it twice or as often as asked, all of it, or not all of it."""
+
+    GREEN = "green"
+    YELLOW = "yellow"
+    RED = "red"
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """What is created once under an id; `source` is a JSON object with `@timestamp`."""
@@ -161,6 +169,9 @@ class Store(Protocol):
 
     def ping(self) -> None:
         """Raise `StoreUnavailableError` unless the store can read and write."""
+
+    def health(self) -> Health:
+        """How it is, answered within seconds; `StoreUnavailableError` when it does not answer in that time."""
 
     def close(self) -> None:
         """Release connections; idempotent."""

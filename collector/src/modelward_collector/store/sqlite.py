@@ -22,6 +22,7 @@ from modelward_collector.store.protocol import (
     Alias,
     Created,
     Document,
+    Health,
     Heartbeat,
     Labelled,
     Outcome,
@@ -62,6 +63,11 @@ class SqliteStore:
         """Raise `StoreUnavailableError` unless a write reaches the disk."""
         with self._database.write() as connection:
             connection.execute("UPDATE pings SET count = count + 1")
+
+    def health(self) -> Health:
+        """Green when a write reaches the disk."""
+        self.ping()
+        return Health.GREEN
 
     def close(self) -> None:
         """Close every connection; idempotent."""
