@@ -12,6 +12,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from modelward_agent.durations import Duration, format_duration
+from modelward_agent.logfilters.filters import LogFilter
+from modelward_agent.logfilters.pattern import check_pattern
+from modelward_agent.logfilters.query import parse
 from modelward_agent.settings import ReadableFile, SecretFile, SettingsPath, load_yaml_settings
 
 ENV_PREFIX = "MODELWARD_AGENT"
@@ -94,6 +97,57 @@ class Log(_Strict):
                     f'multiline "{self.multiline}" is not a regular expression ({error}); correct it'
                 ) from error
         return self
+
+
+class LogFilterSettings(_Strict):
+    """Log and error entries that match are counted in `modelward_log_matches_total`, by filter and model."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")] = Field(
+        description="the label `filter`; small letters, digits and underscores"
+    )
+    pattern: str | None = Field(
+        None, description="a regular expression, looked for in the first 2,048 characters of the message"
+    )
+    query: str | None = Field(
+        None,
+        description='terms with AND, OR, NOT and parentheses, such as `log.level:error AND NOT message:"timed out"`',
+    )
+    path: SettingsPath | None = Field(
+        None, description="only entries of these files; `*` stands for any characters, `/` too"
+    )
+    model: str | None = Field(None, description="only entries of this model")
+    enabled: bool = Field(True, description="`{name: errors, enabled: false}` switches off what is there by itself")
+
+    @model_validator(mode="after")
+    def _can_be_run(self) -> LogFilterSettings:
+        if self.enabled and (self.pattern is None) == (self.query is None):
+            raise ValueError(f'"{self.name}" needs a pattern or a query, and not both; give one')
+        try:
+            if self.pattern is not None:
+                check_pattern(self.pattern)
+        except ValueError as error:
+            raise ValueError(f"pattern: {error}") from error
+        try:
+            if self.query is not None:
+                parse(self.query)
+        except ValueError as error:
+            raise ValueError(f"query: '{self.query}' {error}") from error
+        return self
+
+    @property
+    def built(self) -> LogFilter:
+        """The filter as it runs."""
+        return LogFilter(
+            self.name,
+            None if self.pattern is None else check_pattern(self.pattern),
+            None if self.query is None else parse(self.query),
+            None if self.path is None else str(self.path),
+            self.model,
+        )
+
+
+ERRORS = LogFilterSettings(name="errors", query="log.level:(error OR critical)")
+"""The filter that is there unless one of its name is given."""
 
 
 class Compress(StrEnum):
@@ -216,6 +270,9 @@ class AgentConfig(_Strict):
     state: SettingsPath = Path("/var/lib/modelward/agent")
     journal: Journal = Journal()
     logs: tuple[Log, ...] = ()
+    log_filters: Annotated[tuple[LogFilterSettings, ...], Field(max_length=20)] = Field(
+        (), description="beside `errors` (level error or worse), unless one of that name is given"
+    )
     window: Annotated[Duration, AfterValidator(_at_most_a_day)] = timedelta(minutes=1)
     commit_interval: Annotated[Duration, AfterValidator(_at_most_a_day)] = timedelta(minutes=1)
     elasticsearch: Elasticsearch
@@ -223,6 +280,21 @@ class AgentConfig(_Strict):
     events: Events = Events()
     heartbeat_interval: Annotated[Duration, AfterValidator(_at_most_a_day)] = timedelta(seconds=30)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @model_validator(mode="after")
+    def _each_filter_once(self) -> AgentConfig:
+        names = [one.name for one in self.log_filters]
+        for name in dict.fromkeys(names):
+            if names.count(name) > 1:
+                raise ValueError(f'log_filters: "{name}" is there twice; give each filter a name of its own')
+        return self
+
+    @property
+    def filters(self) -> tuple[LogFilter, ...]:
+        """The filters that run, with the one that is there by itself."""
+        given = [one.name for one in self.log_filters]
+        both = ((ERRORS,) if ERRORS.name not in given else ()) + self.log_filters
+        return tuple(one.built for one in both if one.enabled)
 
 
 def load_config(path: Path) -> AgentConfig:

@@ -13,6 +13,7 @@ import os
 import sys
 import threading
 import time
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ from modelward_agent.journal.parse import Malformed, Record
 from modelward_agent.journal.quarantine import Quarantine
 from modelward_agent.journal.source import Entries, JournalSource, Source
 from modelward_agent.journal.textlog import LogSource
+from modelward_agent.logfilters.counts import LogCounts
+from modelward_agent.logfilters.filters import LogFilters
 from modelward_agent.metrics import AgentMetrics, MetricsServer, Snapshot
 from modelward_agent.profile.fold import Folder, Tally
 from modelward_agent.profile.profile import Profile, ProfileKey
@@ -162,10 +165,12 @@ class Agent:
             self._handover.changed,
         )
         self._folder = Folder(config.host, int(config.window.total_seconds()))
+        self._log_counts = LogCounts(folder, config.metrics.max_models)
         self._starts: set[int] = set()
         self._pending: _Pending | None = None
         self._files: tuple[FollowedFile, ...] = ()
         self._errors: dict[str, str] = {}
+        self._filter_logs(config)
         self._shipper: Shipper | None = None
         self._ship_stop = threading.Event()
         self._look_up_seconds = look_up_seconds
@@ -228,6 +233,8 @@ class Agent:
                     commit_at, committed_at = self._next_commit(), time.monotonic()
                 else:
                     commit_at = retry_at = time.monotonic() + COMMIT_RETRY_SECONDS
+            if self._log_counts.due:
+                self._save_log_counts()
             if now >= upkeep_at:
                 upkeep_at = now + UPKEEP_SECONDS
                 self._upkeep()
@@ -254,6 +261,8 @@ class Agent:
         deadline = time.monotonic() + 1.0
         while time.monotonic() < deadline and self._may_fold() and self._read():
             pass
+        if self._log_counts.waiting:
+            self._save_log_counts()
 
     def _next_commit(self) -> float:
         """When the present interval ends by the wall's clock, as a moment of the monotonic one."""
@@ -347,6 +356,7 @@ class Agent:
         self.metrics.add(self._fold_records(file, good))
         self._events += len(good)
         offsets = [start + offset for offset in entries.offsets]
+        self._count_logs(file, offsets, entries.records)
         self._handover.offer(
             file,
             start,
@@ -355,6 +365,37 @@ class Agent:
             self._patience(),
         )
         return True
+
+    def _count_logs(self, file: FollowedFile, offsets: list[int], records: Sequence[Record | Malformed]) -> None:
+        first = bisect_left(offsets, self._log_counts.counted(file.key))
+        matched = self._log_filters.look(file.path, records[first:] if first else records)
+        if matched:
+            self._log_counts.add(matched)
+        for name, seconds in self._log_filters.slow.items():
+            self._failed(
+                f"log_filters {name}",
+                f'log_filters: the pattern of "{name}" took {seconds:.1f} s for one line and is off until the agent '
+                "is given a better one and restarted or reloaded",
+            )
+
+    def _save_log_counts(self) -> None:
+        folded = {file.key: file.folded for file in self._files if file.folded > file.committed}
+        try:
+            self._log_counts.save(folded, (one.name for one in self._log_filters.filters))
+            self._errors.pop("log_filters", None)
+        except OSError as error:
+            self._failed(
+                "log_filters",
+                f"{self.config.state}: matches of log filters cannot be stored ({error.strerror}); make room",
+            )
+        self.metrics.log_matches = self._log_counts.shown
+
+    def _filter_logs(self, config: AgentConfig) -> None:
+        for name in [name for name in self._errors if name.startswith("log_filters ")]:
+            del self._errors[name]
+        self._log_filters = LogFilters(config.filters)
+        self.metrics.log_filters = self._log_filters.filters
+        self.metrics.log_matches = self._log_counts.shown
 
     def _patience(self) -> float:
         """Seconds that the shipper may still be waited for in this round, 0 while it does not deliver."""
@@ -655,6 +696,7 @@ class Agent:
         kept = {name: getattr(self.config, name) for name in ("host", "state", "window", "metrics")}
         self.config = config.model_copy(update={**kept, "journal": journal})
         self._follower.logs = _followed(self.config)
+        self._filter_logs(self.config)
         logging.getLogger("modelward_agent").setLevel(config.log_level.upper())
         if self._shipper is not None:
             self._documents = self._shipper.documents = Documents(self.config.host, config.events, self._no_document)

@@ -26,6 +26,7 @@ from prometheus_client.registry import Collector
 
 from modelward_agent import __version__
 from modelward_agent.config import Metrics
+from modelward_agent.logfilters.filters import LogFilter
 from modelward_agent.profile.fold import Tally
 from modelward_agent.settings import read_secret
 from modelward_agent.told import OTHER, BusinessSeries, StageSeries
@@ -83,6 +84,8 @@ class AgentMetrics(Collector):
         self.commit_failures = 0
         self.committed_at = 0.0
         self.snapshot: Callable[[], Snapshot] | None = None
+        self.log_filters: tuple[LogFilter, ...] = ()
+        self.log_matches: Mapping[Pair, int] = {}
 
     def add(self, tally: Tally) -> None:
         """Count what one call of the folder saw."""
@@ -140,7 +143,7 @@ class AgentMetrics(Collector):
     def collect(self) -> Iterable[Metric]:
         """Every series, for the registry."""
         with self._lock:
-            families = [*self._of_models(), *self._of_told(), *self._of_events()]
+            families = [*self._of_models(), *self._of_told(), *self._of_events(), self._of_logs()]
         if self.snapshot is not None:
             families += _of_snapshot(self.snapshot())
         return families
@@ -190,6 +193,18 @@ class AgentMetrics(Collector):
         info.add_metric((__version__,), 1)
         families.append(info)
         return families
+
+    def _of_logs(self) -> Metric:
+        """Also what has not matched yet: a counter that first shows with its first matches would hide their rise."""
+        family = CounterMetricFamily(
+            "modelward_log_matches", "Log and error entries that a filter matched.", labels=("filter", "model")
+        )
+        matches = self.log_matches
+        models = {"", *(model for model, _ in self._models), *(model for _, model in matches)}
+        for one in self.log_filters:
+            for model in sorted(models if one.model is None else {one.model}):
+                family.add_metric((one.name, model), matches.get((one.name, model), 0))
+        return family
 
 
 def _of_snapshot(snapshot: Snapshot) -> list[Metric]:
