@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    """Each module of `commands` has HELP (one line), `arguments(parser)` and `run(options)`, which answers the exit code."""
+    """Each module of `commands` has HELP (one line), `arguments(parser)` and `run(options)`, an exit code."""
     parser = argparse.ArgumentParser(
         prog="modelward-appliance", description="Configuration, certificates, backups and proof of the appliance."
     )

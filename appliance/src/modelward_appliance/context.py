@@ -45,7 +45,7 @@ def context(site: Site, service: Service, config: str) -> dict[str, Any]:
         }
         | {who: _receiver(site, who, config) for who in STAKEHOLDERS},
         "enabled": {name: name in site.profiles for name in sorted(PROFILES)},
-        "elasticsearch": _elasticsearch(site),
+        "elasticsearch": elasticsearch_context(site),
         "retention": {
             name: getattr(settings, f"retention_{name}") for name in ("events", "logs", "profiles", "results")
         },
@@ -95,7 +95,7 @@ def _ldap(site: Site, config: str) -> dict[str, Any]:
             "user_attribute": filters["user_attribute"],
             "group_base_dn": f"ou=groups,{base}",
             "group_filter": filters["group_filter"],
-            "nested_groups": False,
+            "nested_groups": True,
             "active_directory": False,
             "groups": {role: [f"cn=modelward-{role}s,ou=groups,{base}"] for role in ("viewer", "editor", "admin")},
         }
@@ -162,14 +162,15 @@ def _quiet(settings: Settings) -> dict[str, Any] | None:
     }
 
 
-def _elasticsearch(site: Site) -> dict[str, Any]:
+def elasticsearch_context(site: Site) -> dict[str, Any]:
+    """The cluster: its nodes, where they answer, and where they keep things."""
     settings = site.settings
     nodes = list(ELASTICSEARCH_NODES if "scale" in site.profiles else ELASTICSEARCH_NODES[:1])
-    keys = [name.replace("-", "_") for name in nodes]
+    places = [site.addresses[name.replace("-", "_")] for name in nodes]
     return {
         "nodes": nodes,
-        "urls": ["https://{}:{}".format(*site.addresses[key]) for key in keys],
-        "seed_hosts": [site.addresses[key][0] for key in keys],
+        "urls": [f"https://{host}:{port}" for host, port in places],
+        "seed_hosts": [host for host, _port in places],
         "replicas": 1 if len(nodes) > 1 else 0,
         "data": settings.elasticsearch_data,
         "logs": settings.elasticsearch_logs,

@@ -39,9 +39,9 @@ def _kibana(*privileges: str) -> list[dict[str, Any]]:
 
 
 ROLES: Final[Mapping[str, Mapping[str, Any]]] = {
-    # Before the collector first starts: templates, the first indices, the snapshot repository, Kibana's dashboards.
+    # Before the collector first starts: templates, the first indices, Kibana's dashboards.
     "modelward_setup": {
-        "cluster": ["monitor", "manage_index_templates", "cluster:admin/repository/*"],
+        "cluster": ["monitor", "manage_index_templates"],
         "indices": [_indices(["modelward-*"], "manage")],
         "applications": _kibana("all"),
     },
@@ -58,10 +58,15 @@ ROLES: Final[Mapping[str, Mapping[str, Any]]] = {
         "cluster": ["monitor"],
         "indices": [_indices(["modelward-logs*"], "create_doc", "view_index_metadata")],
     },
+    # Snapshots are the cluster's; of the indices it only counts, and removes those it restored to try a snapshot.
     "modelward_backup": {
         "cluster": ["monitor", "cluster:admin/snapshot/*", "cluster:admin/repository/*"],
-        "indices": [_indices(["modelward-*"], "monitor", "view_index_metadata", "manage")],
+        "indices": [
+            _indices(["modelward-*"], "monitor", "view_index_metadata", "maintenance"),
+            _indices(["modelward-probe-*"], "delete_index"),
+        ],
     },
+    # Makes a person's own user at login, where people are not to share one (`auth.kibana.users: personal`).
     "modelward_gateway": {
         "cluster": [
             "cluster:admin/xpack/security/user/put",
@@ -69,10 +74,6 @@ ROLES: Final[Mapping[str, Mapping[str, Any]]] = {
             "cluster:admin/xpack/security/user/set_enabled",
             "cluster:admin/xpack/security/user/change_password",
         ],
-    },
-    "modelward_monitor": {
-        "cluster": ["monitor"],
-        "indices": [_indices(["modelward-*"], "monitor")],
     },
     "modelward_kibana_viewer": {
         "cluster": [],

@@ -7,6 +7,7 @@ run of the setup finds it missing, wrong, or within 30 days of its end.
 from __future__ import annotations
 
 import ipaddress
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -55,7 +56,7 @@ class CertificateError(Exception):
 
 
 class Authority:
-    """The authority in a folder (`ca.crt`, `ca.key`), made when it is not there. Pairs are `<name>.crt`, `<name>.key`."""
+    """The authority in a folder (`ca.crt`, `ca.key`), made when not there, and its pairs (`<name>.crt`, `<name>.key`)."""
 
     def __init__(self, folder: Path, *, owner: Owner | None = None, now: datetime | None = None) -> None:
         self.folder = folder
@@ -93,22 +94,15 @@ class Authority:
             raise CertificateError(f"{key_file} is not the key of {certificate_file}; restore the pair from one backup")
         if certificate.not_valid_after_utc <= self._now:
             raise CertificateError(
-                f"{certificate_file} expired on {certificate.not_valid_after_utc:%Y-%m-%d}; move it and ca.key away for "
-                "a new authority (then every agent must be enrolled anew)"
+                f"{certificate_file} expired on {certificate.not_valid_after_utc:%Y-%m-%d}; move it and ca.key away "
+                "for a new authority (then every agent must be enrolled anew)"
             )
         return certificate, key
 
     def _make(self) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
         key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name(
-            [
-                x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Modelward"),
-                # A name of its own, so that a client that trusts an older authority does not take this one for it.
-                x509.NameAttribute(
-                    NameOID.COMMON_NAME, f"Modelward authority {x509.random_serial_number() >> 127:08x}"
-                ),
-            ]
-        )
+        # A name of its own, so that who trusts an older authority does not take this one for it.
+        name = _named("Modelward", f"Modelward authority {secrets.token_hex(4)}")
         certificate = (
             _builder(name, name, key.public_key(), key.public_key(), self._now, AUTHORITY_DAYS)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -128,7 +122,7 @@ class Authority:
 
     # -- what it issues ---------------------------------------------------------------------------------------------
     def pair(self, name: str, hosts: Sequence[str], *, organization: str = SERVICES) -> Pair:
-        """The server and client pair of that name for these host names and addresses; issued when there is no good one."""
+        """The server and client pair of that name for these hosts; issued when there is no good one."""
         certificate_file, key_file = self.folder / f"{name}.crt", self.folder / f"{name}.key"
         if reason := self._why_anew(certificate_file, key_file, hosts, organization):
             issued = self.issue(name, hosts, organization=organization)
@@ -142,17 +136,10 @@ class Authority:
     def issue(self, name: str, hosts: Sequence[str] = (), *, organization: str = SERVICES) -> Pair:
         """A new pair, not kept here; without hosts it is for clients only."""
         key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name(
-            [
-                x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization),
-                x509.NameAttribute(NameOID.COMMON_NAME, name[:64]),
-            ]
-        )
+        subject, issuer = _named(organization, name[:64]), self.certificate.subject
         usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         builder = (
-            _builder(
-                subject, self.certificate.subject, key.public_key(), self._key.public_key(), self._now, ISSUED_DAYS
-            )
+            _builder(subject, issuer, key.public_key(), self._key.public_key(), self._now, ISSUED_DAYS)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(authority=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage(usages if hosts else usages[1:]), critical=False)
@@ -214,6 +201,15 @@ def own_pair(folder: Path, hosts: Sequence[str], now: datetime | None = None) ->
             f"site/tls.crt is not for {', '.join(lacking)}; get one for every name of MODELWARD_HOSTS, or correct that"
         )
     return found
+
+
+def _named(organization: str, name: str) -> x509.Name:
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization),
+            x509.NameAttribute(NameOID.COMMON_NAME, name),
+        ]
+    )
 
 
 def _covers(certificate: x509.Certificate, host: str) -> bool:

@@ -32,10 +32,13 @@ class Service:
         return self.name.replace("-", "_")
 
 
+_KEYSTORE: Final = frozenset({"elasticsearch.keystore", "elasticsearch.keystore.tmp"})
+"""Elasticsearch makes it at its first start, and does not start when it cannot; it holds no secret of ours."""
+
 SERVICES: Final = (
-    Service("elasticsearch", "elasticsearch/config", 1000, 1000, 9200),
-    Service("elasticsearch-2", "elasticsearch/config", 1000, 1000, 9200, profile="scale"),
-    Service("elasticsearch-3", "elasticsearch/config", 1000, 1000, 9200, profile="scale"),
+    Service("elasticsearch", "elasticsearch/config", 1000, 1000, 9200, writable=_KEYSTORE),
+    Service("elasticsearch-2", "elasticsearch/config", 1000, 1000, 9200, profile="scale", writable=_KEYSTORE),
+    Service("elasticsearch-3", "elasticsearch/config", 1000, 1000, 9200, profile="scale", writable=_KEYSTORE),
     Service("kibana", "kibana/config", 1000, 1000, 5601, profile="kibana"),
     Service("logstash", "logstash/config", 1000, 1000, 5044, profile="logstash"),
     Service("prometheus", "prometheus/config/prometheus", 65534, 65534, 9090),

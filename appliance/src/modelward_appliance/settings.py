@@ -118,7 +118,7 @@ Days = Annotated[tuple[Annotated[str, AfterValidator(_day)], ...], BeforeValidat
 
 
 class Settings(BaseModel):
-    """Every variable that the setup reads; `.env.example` describes each. A name here is `MODELWARD_` and the field's."""
+    """Every variable that the setup reads, `MODELWARD_` and the field's name; `.env.example` describes each."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=lambda name: PREFIX + name.upper())
 
