@@ -3,3 +3,7 @@
 `check` is what a check is, `site` what is verified, `client` how it is asked, `report` how it is said; every other file
 is one kind of check and ends with its `CHECKS`, which `command` puts together.
 """
+
+from modelward_appliance.host.verify.command import add_command
+
+__all__ = ["add_command"]
