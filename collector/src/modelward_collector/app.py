@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, FastAPI, HTTPException, Request
 from starlette.middleware.gzip import GZipMiddleware
 
-from modelward_agent.settings import read_secret
+from modelward_agent.settings import SettingsError, read_secret
 from modelward_collector import __version__
 from modelward_collector.api import agents, checks, documents, models, profiles, results, watch
 from modelward_collector.api.bulk import bulk_router
@@ -22,6 +22,7 @@ from modelward_collector.clock import Clock, ReplayClock, WallClock
 from modelward_collector.config import ClockKind, CollectorConfig, ElasticsearchSettings, SqliteSettings
 from modelward_collector.configured import ConfiguredSeries
 from modelward_collector.console import console_router, not_found
+from modelward_collector.console.site import Site
 from modelward_collector.context import Context
 from modelward_collector.engine import Engine
 from modelward_collector.forecasts import Forecasts
@@ -35,6 +36,9 @@ from modelward_collector.store.health import StoreHealth
 from modelward_collector.store.protocol import Store
 from modelward_collector.stores import open_store
 from modelward_collector.workers import WorkerPool
+
+if TYPE_CHECKING:
+    from modelward_collector.auth.access import Access
 
 COMPRESSED_FROM_BYTES = 1024
 MAINTENANCE_EVERY = timedelta(minutes=2)
@@ -57,16 +61,21 @@ class Collector:
     maintenance: Maintenance
     workers: WorkerPool | None
     store_health: StoreHealth
+    access: Access | None = None
 
     def start(self) -> None:
         """Begin to schedule; the store is set up there, when it answers, and until then `/readyz` says 503."""
         self.store_health.start()
         self.context.scheduler.start()
+        if self.access is not None:
+            self.access.start()
 
     def stop(self) -> None:
         """End what runs, within seconds; idempotent."""
         self.store_health.stop()
         self.context.scheduler.stop()
+        if self.access is not None:
+            self.access.stop()
         if self.workers is not None:
             self.workers.close(wait=not self.context.scheduler.unfinished)
         self.context.engine.forget()
@@ -117,7 +126,21 @@ def build(config: CollectorConfig, store: Store | None = None) -> Collector:
         first_run_after=config.agents.window + config.agents.delay,
     )
     context = Context(config, store, registry, engine, scheduler, clock)
-    return Collector(context, metrics, maintenance, workers, store_health)
+    return Collector(context, metrics, maintenance, workers, store_health, _access(config, store, metrics))
+
+
+def _access(config: CollectorConfig, store: Store, metrics: Metrics) -> Access | None:
+    if config.auth is None:
+        return None
+    try:
+        from modelward_collector.auth.access import Access
+    except ModuleNotFoundError as error:
+        if error.name not in ("ldap", "_ldap"):
+            raise
+        raise SettingsError(
+            ["modelward: auth needs python-ldap; run: pip install 'modelward-collector[ldap]'"]
+        ) from error
+    return Access(config.auth, store, metrics.registry)
 
 
 def create_app(collector: Collector) -> FastAPI:
@@ -150,11 +173,14 @@ def create_app(collector: Collector) -> FastAPI:
     app.include_router(_v1())
     if isinstance(config.store, SqliteSettings):
         app.include_router(bulk_router(context.store, _agents_only(config)))
-    app.include_router(console_router(context))
+    site = Site(context)
+    app.include_router(console_router(context, site))
     app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_FROM_BYTES)
     listen = config.listen
     names = [*LOOPBACK_NAMES, listen.host, *listen.names] if listen.loopback or listen.names else []
     key = config.api.api_key_file
+    if collector.access is not None:
+        _guard_with_logins(app, collector.access, site, config)
     app.add_middleware(
         Guard,
         base_path=listen.base_path,
@@ -163,6 +189,22 @@ def create_app(collector: Collector) -> FastAPI:
         tls=listen.tls is not None,
     )
     return app
+
+
+def _guard_with_logins(app: FastAPI, access: Access, site: Site, config: CollectorConfig) -> None:
+    # Only with `auth`, since they need python-ldap.
+    from modelward_collector.auth.gate import Gate
+    from modelward_collector.auth.routes import auth_router, denied
+
+    app.include_router(auth_router(access, site))
+    app.add_middleware(
+        Gate,
+        access=access,
+        denied_page=lambda session, needed: denied(site, session, needed),
+        base_path=config.listen.base_path,
+        api_key=None if config.api.api_key_file is None else read_secret(config.api.api_key_file),
+        metrics_key=None if config.metrics.key_file is None else read_secret(config.metrics.key_file),
+    )
 
 
 def _v1() -> APIRouter:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from modelward_agent.durations import Duration
 from modelward_agent.settings import ReadableFile, SecretFile, SettingsPath, load_yaml_settings
+from modelward_collector.auth.settings import AuthSettings
 from modelward_collector.probes.spec import ProbeSpec
 from modelward_collector.store.protocol import Alias
 
@@ -164,9 +165,10 @@ class RollUp(_Strict):
 
 
 class MetricsSettings(_Strict):
-    """Bounds on what `/metrics` shows."""
+    """Bounds on what `/metrics` shows, and to whom."""
 
     max_features: Annotated[int, Field(ge=0)] = Field(50, description="features of a model that are series")
+    key_file: SecretFile | None = Field(None, description="with auth, what who reads /metrics sends as Bearer")
 
 
 class Agents(_Strict):
@@ -207,6 +209,7 @@ class CollectorConfig(_Strict):
     metrics: MetricsSettings = MetricsSettings()
     agents: Agents = Agents()
     api: ApiSettings = ApiSettings()
+    auth: AuthSettings | None = Field(None, description="who may come in; null: everyone who can reach it")
     probes: tuple[ProbeSpec, ...] = Field((), description="HTTP, TCP, DNS and TLS targets that are probed")
 
     @field_validator("probes")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from modelward_collector.checks.result import CheckKind
+from modelward_collector.console.forms import form_of
 from modelward_collector.console.links import part_name
 from modelward_collector.console.pages.agents import agents_page
 from modelward_collector.console.pages.checks import checks_page
@@ -23,15 +24,13 @@ from modelward_collector.console.site import PageView, Site
 from modelward_collector.context import Context
 from modelward_collector.store.protocol import StoreUnavailableError
 
-_FORM_LIMIT = 8_192
 
-
-def console_router(context: Context) -> APIRouter:
-    """All pages and their files; include it in the application at its root.
+def console_router(context: Context, site: Site | None = None) -> APIRouter:
+    """All pages and their files; include it in the application at its root. `site` is one that is already made.
 
     It loads nothing from elsewhere and needs no inline script or style: `default-src 'self'` holds for every page.
     """
-    site = Site(context)
+    site = site or Site(context)
     site.warm()
     router = APIRouter(include_in_schema=False)
 
@@ -79,7 +78,7 @@ def console_router(context: Context) -> APIRouter:
                     "From a script, POST to the API under /api/v1 instead."
                 )
             )
-        form = await _form(request)
+        form = await form_of(request)
         return await run_in_threadpool(_run, site, answer, form)
 
     @router.get("/agents")
@@ -142,13 +141,3 @@ def _same_origin(headers: Mapping[str, str]) -> bool:
         return fetched == "same-origin"
     origin = headers.get("origin")
     return origin is not None and urlsplit(origin).netloc == headers.get("host")
-
-
-async def _form(request: Request) -> dict[str, str]:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _FORM_LIMIT:
-            return {}
-    fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
-    return {name: values[0] for name, values in fields.items()}

@@ -11,6 +11,8 @@ from typing import Any
 import jinja2
 
 import modelward_collector
+from modelward_collector.auth.current import current_session, outside
+from modelward_collector.auth.role import Role
 from modelward_collector.checks.result import CheckKind, Status
 from modelward_collector.console import assets, human
 from modelward_collector.console.comparison import Comparisons
@@ -107,20 +109,27 @@ class Site:
     def draw(self, page: PageView, moment: Moment | None = None) -> str:
         """The page as HTML."""
         moment = moment or self._moment_anyhow()
-        attention = 0
-        try:
-            attention = sum(entry.overdue or bool(entry.last_error) for entry in self.context.scheduler.entries())
-        except StoreUnavailableError:
-            attention = 0
+        session = current_session.get()
+        # Nobody's page says nothing of the models, not even how many need attention.
+        nobody = outside.get() and session is None
         template = self._templates.get_template(page.template)
         return template.render(
             **page.values,
             title=page.title,
             section=page.section,
             moment=moment,
-            attention=attention,
-            registry_errors=self.context.registry.errors,
+            attention=0 if nobody else self._attention(),
+            registry_errors={} if nobody else self.context.registry.errors,
+            session=session,
+            outside=nobody,
+            may_run=session is None or session.role.may(Role.EDITOR),
         )
+
+    def _attention(self) -> int:
+        try:
+            return sum(entry.overdue or bool(entry.last_error) for entry in self.context.scheduler.entries())
+        except StoreUnavailableError:
+            return 0
 
     def asset(self, name: str) -> str:
         """The address of a file of `static/`."""
