@@ -1,0 +1,191 @@
+"""`deploy`: preflight, images, setup, up, and the proof that it works. Running it again changes nothing.
+
+Each step looks at what is there, so a deploy that was interrupted anywhere is completed by the next.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from modelward_appliance.host import images, preflight
+from modelward_appliance.host.docker import ONE_SHOTS, Compose, docker
+from modelward_appliance.host.environment import Environment, first_version
+from modelward_appliance.host.waiting import NotUpError, Watch, up, wait_until_well
+
+RENDERED: Final = "rendered.json"
+"""Setup's digest of what each service was handed."""
+
+APPLIED: Final = "applied.json"
+"""The digests that the running services were started with."""
+
+BACKUP_USER: Final = (65534, 0)
+BACKUPS: Final = "backups"
+
+
+def deploy(environment: Environment) -> None:
+    """Bring the site to what its variables and this release say. `DockerError` or `NotUpError` when that fails."""
+    made = images.build(environment)
+    print("images: " + (f"built {', '.join(made)}" if made else "up to date"), flush=True)
+    check(environment)
+    _prepare(environment)
+    environment = Environment.load(environment.file)
+    compose = Compose(environment)
+    _pull(compose, environment)
+    begun = datetime.now(UTC).replace(microsecond=0)
+    changes = configure(compose)
+    print(f"setup: {changes}", flush=True)
+    watch = Watch(compose)
+    up(compose, watch)
+    restart_changed(compose, begun, watch)
+    wait_until_well(compose, wanted(compose), watch)
+    mark_applied(environment)
+
+
+def check(environment: Environment) -> None:
+    """Let the image judge variables and files of the site, changing nothing; `DockerError` with all errors."""
+    variables = environment.variables
+    state = environment.state
+    words = [word for name in variables for word in ("--env", name)]
+    mounts = ["--volume", f"{state}:/state:ro"] if state.is_dir() else []
+    # The state folder is its owner's alone, whoever that is.
+    rights = ["--user", "0:0", "--cap-drop", "ALL", "--cap-add", "DAC_OVERRIDE", "--network", "none", "--read-only"]
+    image = images.name_of(images.BUILT[0], environment)
+    docker(
+        "run",
+        "--rm",
+        *rights,
+        *words,
+        *mounts,
+        image,
+        "modelward-appliance",
+        "check-config",
+        env={**os.environ, **variables},
+    )
+
+
+def configure(compose: Compose) -> str:
+    """Run `setup`, and say what it changed."""
+    lines = [line for line in compose.once("setup").splitlines() if line.strip()]
+    if lines == ["nothing to change"] or not lines:
+        return "nothing to change"
+    services = sorted({line.partition(":")[0] for line in lines if ": " in line})
+    return f"{len(lines)} changes ({', '.join(services)})"
+
+
+def wanted(compose: Compose) -> set[str]:
+    """The services that are to be well."""
+    services: Mapping[str, Any] = compose.config()["services"]
+    return set(services)
+
+
+def restart_changed(compose: Compose, begun: datetime, watch: Watch) -> list[str]:
+    """Restart the services that were running before `begun` with another configuration; their names."""
+    digests = _read(compose.environment.state / RENDERED)
+    applied = _read(compose.environment.state / APPLIED)
+    stale = sorted(
+        container.service
+        for container in compose.containers()
+        if container.service in digests
+        and applied.get(container.service) != digests[container.service]
+        and container.started is not None
+        and container.started < begun
+        and container.service not in ONE_SHOTS
+    )
+    if stale:
+        print(f"restarting with their new configuration: {', '.join(stale)}", flush=True)
+        compose.run("restart", "--no-deps", *stale, timeout=600)
+        watch.look()
+    return stale
+
+
+def mark_applied(environment: Environment, services: frozenset[str] | None = None) -> None:
+    """Record that the services (all of them) run with what setup rendered, restarted or having read it again."""
+    digests = _read(environment.state / RENDERED)
+    applied = _read(environment.state / APPLIED)
+    new = digests if services is None else applied | {name: digests[name] for name in services if name in digests}
+    if new == applied:
+        return
+    path = environment.state / APPLIED
+    aside = path.with_name(f".{path.name}.new")
+    aside.write_text(json.dumps(new, indent=1) + "\n")
+    aside.chmod(0o600)
+    aside.rename(path)
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        found: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found
+
+
+def _prepare(environment: Environment) -> None:
+    """The folders and the first `.env`; what is there is left alone."""
+    if environment.is_new:
+        environment.file.write_text(first_version())
+        environment.file.chmod(0o600)
+        print(f"wrote {environment.file}: what can be set is there", flush=True)
+    state = environment.state
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    backups = state / BACKUPS
+    if not backups.exists():
+        backups.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        os.chown(backups, *BACKUP_USER)
+    # Part of every backup: what was set belongs to what was made from it.
+    kept = state / ".env"
+    if not kept.exists() or kept.read_bytes() != environment.file.read_bytes():
+        shutil.copyfile(environment.file, kept)
+        kept.chmod(0o600)
+
+
+def _pull(compose: Compose, environment: Environment) -> None:
+    services: Mapping[str, Any] = compose.config()["services"]
+    for image in images.missing(environment, services):
+        print(f"pulling {image}", flush=True)
+        docker("pull", "--quiet", image)
+
+
+def add_command(subparsers: Any) -> None:
+    """`deploy`."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "deploy", help="bring the whole stack up, and prove that it works"
+    )
+    preflight.add_accept(parser)
+    parser.add_argument("--no-verify", action="store_true", help="do not prove that it works")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Deploy and verify; 1 when something failed."""
+    environment: Environment = options.environment
+    if not preflight.passes(environment, frozenset(options.accept)):
+        return 1
+    try:
+        deploy(environment)
+    except NotUpError as error:
+        print(f"modelward: {error}", file=sys.stderr)
+        return 1
+    _say_where(Environment.load(environment.file))
+    return 0
+
+
+def _say_where(environment: Environment) -> None:
+    places = {"console": environment.url}
+    if "grafana" in environment.profiles:
+        places["Grafana"] = environment.grafana_url
+    places["authority"] = f"{environment.state}/tls/ca.crt, for browsers to trust"
+    if "openldap" in environment.profiles and not environment.get("MODELWARD_LDAP_URLS"):
+        password = environment.state / "secrets" / "openldap-people-password"
+        places["people"] = f"viewer, editor, admin (examples), with the password in {password}"
+    for name, place in places.items():
+        print(f"{name:<11}{place}", flush=True)

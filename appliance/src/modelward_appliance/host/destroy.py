@@ -1,0 +1,77 @@
+"""`destroy`: the stack with all its data. Asks first; backups stay unless it is told otherwise."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from typing import Any
+
+from modelward_appliance.host.deploy import BACKUPS
+from modelward_appliance.host.docker import Compose, docker
+from modelward_appliance.host.environment import Environment
+
+
+def destroy(environment: Environment, *, with_backups: bool) -> None:
+    """Remove containers, networks, volumes and the state folder."""
+    compose = Compose(environment)
+    compose.run("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "30", timeout=600)
+    # Also those of services that this release no longer has.
+    for volume in compose.volumes():
+        docker("volume", "rm", "--force", volume)
+    _empty_state(environment, with_backups=with_backups)
+
+
+def _empty_state(environment: Environment, *, with_backups: bool) -> None:
+    if not environment.state.is_dir():
+        return
+    for path in environment.state.iterdir():
+        if path.name == BACKUPS and not with_backups:
+            continue
+        # The key of the backups is worth as much as they are.
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    if with_backups:
+        environment.state.rmdir()
+
+
+def add_command(subparsers: Any) -> None:
+    """`destroy`."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "destroy", help="remove everything, with all data; asks first"
+    )
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--with-backups", action="store_true", help="the backups too")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Say what goes, ask for the project's name, remove; 1 when it was not confirmed."""
+    environment: Environment = options.environment
+    compose = Compose(environment)
+    print(f"This removes for ever, of the project {environment.project}:")
+    for container in compose.containers():
+        print(f"  container {container.service}")
+    for volume in compose.volumes():
+        print(f"  volume    {volume}")
+    print(f"  folder    {environment.state} (authority, secrets, enrolled agents)")
+    if options.with_backups:
+        print("  and all BACKUPS in it")
+    else:
+        print(
+            f"It keeps {environment.state / BACKUPS}; their key, {environment.state}/secrets/backup-key, goes: "
+            "copy that first."
+        )
+    if not options.yes:
+        try:
+            answer = input(f"Type {environment.project} to go on: ")
+        except EOFError:
+            answer = ""
+        if answer.strip() != environment.project:
+            print("modelward: nothing was removed", file=sys.stderr)
+            return 1
+    destroy(environment, with_backups=options.with_backups)
+    print("removed")
+    return 0
