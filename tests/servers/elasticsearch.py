@@ -43,7 +43,9 @@ modelward_backup:
   cluster: [monitor, "cluster:admin/snapshot/*", "cluster:admin/repository/*"]
   indices:
     - names: ["modelward-*"]
-      privileges: [monitor, view_index_metadata, manage]
+      privileges: [monitor, view_index_metadata, maintenance]
+    - names: ["modelward-probe-*"]
+      privileges: [delete_index]
 """
 
 

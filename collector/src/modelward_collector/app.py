@@ -15,6 +15,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from modelward_agent.settings import SettingsError, read_secret
 from modelward_collector import __version__
 from modelward_collector.api import agents, checks, documents, models, profiles, results, watch
+from modelward_collector.api.alerts import alerts_router
 from modelward_collector.api.bulk import bulk_router
 from modelward_collector.api.guard import LOOPBACK_NAMES, Guard
 from modelward_collector.api.problems import handle_problems
@@ -173,6 +174,8 @@ def create_app(collector: Collector) -> FastAPI:
     app.include_router(_v1())
     if isinstance(config.store, SqliteSettings):
         app.include_router(bulk_router(context.store, _agents_only(config)))
+    if config.api.alerts_key_file is not None:
+        app.include_router(alerts_router(read_secret(config.api.alerts_key_file)))
     site = Site(context)
     app.include_router(console_router(context, site))
     app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_FROM_BYTES)

@@ -193,6 +193,9 @@ class ApiSettings(_Strict):
     """Who may start things through the API, beside the console's own pages."""
 
     api_key_file: SecretFile | None = Field(None, description="a key that scripts send as Authorization: ApiKey …")
+    alerts_key_file: SecretFile | None = Field(
+        None, description="the key Alertmanager sends test alerts with; unset: none are received"
+    )
 
 
 class CollectorConfig(_Strict):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 HELP = "bring a backup back, a step at a time; make restore runs them in their order"
 
-KEPT_STATE = frozenset({"backups", ".env"})
+KEPT_STATE = frozenset({"backups"})
 """What a restore leaves in the state folder."""
 
 

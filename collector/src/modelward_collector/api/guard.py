@@ -33,6 +33,9 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 QUIET_PATHS = ("/healthz", "/readyz", "/metrics", "/_bulk", "/static/")
 """Asked so often, by machines, that they are logged at DEBUG only."""
 
+OWN_KEYS = ("/_bulk", "/alerts/verify")
+"""What programs post to with a key of their own, that the route itself asks for."""
+
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -41,8 +44,7 @@ class Guard:
 
     `base_path` is a reverse proxy's prefix, which it may pass on or strip. `host_names` are the names a request's Host
     may have; empty allows any. A request that changes something must come from the collector's own pages, or bring the
-    API key; without a key configured, one that no browser sent is let through too. `_bulk` has an authorisation of its
-    own.
+    API key; without a key configured, one that no browser sent is let through too. `OWN_KEYS` are exempt.
     """
 
     def __init__(
@@ -103,7 +105,7 @@ class Guard:
         host = headers.get("host", "")
         if self._host_names and _host_name(host) not in self._host_names:
             return 421, f'The host name "{host}" is not served here; add it to listen.names in collector.yml.'
-        if scope["method"] in SAFE_METHODS or scope["path"].rstrip("/").endswith("/_bulk"):
+        if scope["method"] in SAFE_METHODS or scope["path"].rstrip("/").endswith(OWN_KEYS):
             return None
         if self._api_key is not None and _has_key(headers, self._api_key):
             return None

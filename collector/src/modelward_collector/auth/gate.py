@@ -23,9 +23,9 @@ from modelward_collector.store.protocol import StoreUnavailableError
 
 logger = logging.getLogger(__name__)
 
-OPEN: Final = frozenset({"/healthz", "/readyz", "/login", "/favicon.ico", "/_bulk"})
+OPEN: Final = frozenset({"/healthz", "/readyz", "/login", "/favicon.ico", "/_bulk", "/alerts/verify"})
 OPEN_BELOW: Final = ("/static/", "/_alias/")
-"""Answered without a session; `_bulk` and `_alias` have the agents' own key."""
+"""Answered without a session; `_bulk` and `_alias` have the agents' own key, `alerts/verify` has Alertmanager's."""
 
 OF_THE_GATEWAY: Final = "/auth/"
 METRICS: Final = "/metrics"

@@ -16,8 +16,8 @@ _FIX = "see make logs SERVICE=collector: it says what the directory answered"
 
 
 def login_page(client: Client) -> str:
-    """Where someone who is not logged in is sent."""
-    answer = client.get("/")
+    """Where a browser that is not logged in is sent."""
+    answer = client.get("/", {"Accept": "text/html"})
     if answer.status in TO_LOGIN and (location := answer.headers.get("location")):
         return location
     raise CheckError(f"/ answered {answer.status} and did not send to a login", "see make logs SERVICE=gateway")
