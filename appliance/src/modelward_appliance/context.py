@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from modelward_agent.durations import format_duration
 from modelward_appliance.services import ELASTICSEARCH_NODES, PROFILES, Service
 from modelward_appliance.settings import STAKEHOLDERS, Directory, Settings, Site
 
@@ -46,9 +47,8 @@ def context(site: Site, service: Service, config: str) -> dict[str, Any]:
         | {who: _receiver(site, who, config) for who in STAKEHOLDERS},
         "enabled": {name: name in site.profiles for name in sorted(PROFILES)},
         "elasticsearch": elasticsearch_context(site),
-        "retention": {
-            name: getattr(settings, f"retention_{name}") for name in ("events", "logs", "profiles", "results")
-        },
+        "kibana_users": settings.kibana_users.value,
+        "retention": _retention(settings),
         "backup": {"at": settings.backup_at, "keep_days": settings.backup_keep_days},
     }
 
@@ -160,6 +160,12 @@ def _quiet(settings: Settings) -> dict[str, Any] | None:
         "to": settings.quiet_to,
         "time_zone": settings.time_zone,
     }
+
+
+def _retention(settings: Settings) -> dict[str, str]:
+    """How long each kind of document is kept, of those that the operator decided."""
+    kept = {name: getattr(settings, f"retention_{name}") for name in ("events", "logs", "profiles", "results")}
+    return {name: format_duration(value) for name, value in kept.items() if value is not None}
 
 
 def elasticsearch_context(site: Site) -> dict[str, Any]:

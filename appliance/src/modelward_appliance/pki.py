@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -43,7 +43,7 @@ class Pair:
     """A certificate chain and its key, PEM."""
 
     certificate: bytes
-    key: bytes
+    key: bytes = field(repr=False)
 
     @property
     def leaf(self) -> x509.Certificate:
@@ -56,7 +56,7 @@ class CertificateError(Exception):
 
 
 class Authority:
-    """The authority in a folder (`ca.crt`, `ca.key`), made when not there, and its pairs (`<name>.crt`, `<name>.key`)."""
+    """The authority in a folder (`ca.crt`, `ca.key`), made when not there, and pairs (`<name>.crt`, `<name>.key`)."""
 
     def __init__(self, folder: Path, *, owner: Owner | None = None, now: datetime | None = None) -> None:
         self.folder = folder

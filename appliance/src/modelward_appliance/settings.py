@@ -46,6 +46,13 @@ class Directory(StrEnum):
     ACTIVE_DIRECTORY = "active-directory"
 
 
+class KibanaUsers(StrEnum):
+    """As whom people are known to Kibana: one user a role, or each as themselves."""
+
+    SHARED = "shared"
+    PERSONAL = "personal"
+
+
 # -- values --------------------------------------------------------------------------------------------------------
 
 
@@ -89,9 +96,12 @@ def _ldap_url(value: str) -> str:
 
 
 def _zone(value: str) -> str:
-    if value not in zoneinfo.available_timezones():
+    try:
+        zoneinfo.ZoneInfo(value)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         near = difflib.get_close_matches(value, zoneinfo.available_timezones(), n=1, cutoff=0.6)
-        raise ValueError(f'"{value}" is not a time zone; write for example {near[0] if near else "Europe/Berlin"}')
+        said = f'"{value}" is not a time zone; write for example {near[0] if near else "Europe/Berlin"}'
+        raise ValueError(said) from None
     return value
 
 
@@ -145,6 +155,8 @@ class Settings(BaseModel):
     ldap_viewer_groups: Dns = ()
     ldap_editor_groups: Dns = ()
     ldap_admin_groups: Dns = ()
+
+    kibana_users: KibanaUsers = KibanaUsers.SHARED
 
     smtp_host: Host | None = None
     smtp_port: Port = 587
