@@ -9,10 +9,8 @@ from scipy import special
 
 from modelward_collector.stats.effect import FLOOR, cdf_gap_distance
 from modelward_collector.stats.outcome import Outcome
+from modelward_collector.stats.scatter import GAP_SQUARE
 from modelward_collector.stats.view import NumericView, difference_noise
-
-_TYPICAL_SQUARE = math.pi**2 / 12
-"""E[sup |B|^2] of a Brownian bridge: the square of a gap that is nothing but noise, times 1/noise."""
 
 
 def ks_statistic(reference: NumericView, current: NumericView) -> float:
@@ -41,6 +39,6 @@ def ks_test(reference: NumericView, current: NumericView, process_gap: float = 0
     """
     gap = ks_statistic(reference, current)
     noise = difference_noise(reference, current)
-    debiased = math.sqrt(max(0.0, gap**2 - _TYPICAL_SQUARE * noise))
+    debiased = math.sqrt(max(0.0, gap**2 - GAP_SQUARE * noise))
     floor = max(floor, cdf_gap_distance(process_gap))
     return Outcome("ks", gap, kolmogorov_p(gap - process_gap, noise), cdf_gap_distance(debiased), floor)

@@ -25,7 +25,14 @@ _HETEROGENEITY_P = 0.1
 """Windows that differ no more than by chance (larger p) add no scatter."""
 
 _SOME_EXCESS_P = 0.05
-"""A window whose distance is explained by noise with this probability, over all windows, adds none."""
+"""A window whose distance is explained by noise with this probability, over all windows, adds none …"""
+
+_ALL_EXCESS_P = 0.01
+"""… unless all windows together are not, with this one."""
+
+GAP_SQUARE = math.pi**2 / 12
+GAP_SQUARE_VARIANCE = 7 * math.pi**4 / 720 - GAP_SQUARE**2
+"""Mean and variance of the square of a gap that is nothing but noise, times 1/noise: sup |B|^2 of a Brownian bridge."""
 
 
 def margin(windows: int) -> float:
@@ -57,12 +64,21 @@ def process_sd(values: NDArray[np.float64], variances: NDArray[np.float64], cent
 
 
 def process_gap(gaps: NDArray[np.float64], noises: NDArray[np.float64]) -> float:
-    """How far windows' cdfs lie from the reference's beyond noise, with margin; gaps (w,), noises (w,) in 1/rows."""
+    """How far windows' cdfs lie from the reference's beyond noise, with margin; gaps (w,), noises (w,) in 1/rows.
+
+    0 while noise explains them: each alone, and all together (the mean of their squares, by its normal limit). Of gaps
+    that it does not explain the noise's own part is taken off, and not its extreme: a weekend that is as far off as
+    noise is would else be taken for half as far.
+    """
     windows = len(gaps)
     if windows < WINDOWS_MIN:
         return 0.0
-    explained = special.kolmogi(_SOME_EXCESS_P / windows) * np.sqrt(noises)
-    return margin(windows) * max(0.0, float((gaps - explained).max()))
+    squares = gaps**2 / noises
+    alone = float(squares.max()) <= special.kolmogi(_SOME_EXCESS_P / windows) ** 2
+    together = (float(squares.mean()) - GAP_SQUARE) / math.sqrt(GAP_SQUARE_VARIANCE / windows)
+    if alone and special.ndtr(-together) > _ALL_EXCESS_P:
+        return 0.0
+    return margin(windows) * math.sqrt(max(0.0, float((gaps**2 - GAP_SQUARE * noises).max())))
 
 
 def process_distance(squares: NDArray[np.float64], freedom: int, noises: NDArray[np.float64]) -> float:
@@ -70,5 +86,8 @@ def process_distance(squares: NDArray[np.float64], freedom: int, noises: NDArray
     windows = len(squares)
     if windows < WINDOWS_MIN or freedom < 1:
         return 0.0
-    explained = special.chdtri(freedom, _SOME_EXCESS_P / windows) * noises
-    return margin(windows) * math.sqrt(max(0.0, float((squares - explained).max())))
+    statistics = squares / noises
+    alone = float(statistics.max()) <= special.chdtri(freedom, _SOME_EXCESS_P / windows)
+    if alone and special.chdtrc(freedom * windows, float(statistics.sum())) > _ALL_EXCESS_P:
+        return 0.0
+    return margin(windows) * math.sqrt(max(0.0, float((squares - freedom * noises).max())))
