@@ -19,6 +19,7 @@ START = datetime(2026, 3, 1, tzinfo=UTC)
 
 NUMERIC = 30
 CATEGORICAL = 10
+CHANGED = 10
 CATEGORIES = tuple(f"category {number}" for number in range(20))
 
 _BATCH = 60
@@ -35,10 +36,12 @@ def fill_day(
     numeric: int = NUMERIC,
     categorical: int = CATEGORICAL,
     seed: int = 1,
+    changes_at: int | None = None,
 ) -> Span:
     """Fill the store with one profile a minute and host, `rows_total` rows in all; answers the span that they fill.
 
-    Numeric features `n00`… are lognormal, normal and exponential in turn, categorical ones `c00`… have 20 values.
+    Numeric features `n00`… are lognormal, normal and exponential in turn, categorical ones `c00`… have 20 values. From
+    the minute `changes_at` on the first `CHANGED` numeric ones are half as large again.
     """
     documents: list[Document] = []
     for document in day_documents(
@@ -50,6 +53,7 @@ def fill_day(
         numeric=numeric,
         categorical=categorical,
         seed=seed,
+        changes_at=changes_at,
     ):
         documents.append(document)
         if len(documents) == _BATCH:
@@ -69,6 +73,7 @@ def day_documents(
     numeric: int = NUMERIC,
     categorical: int = CATEGORICAL,
     seed: int = 1,
+    changes_at: int | None = None,
 ) -> Iterator[Document]:
     """The documents of `fill_day`, minute by minute."""
     generator = np.random.default_rng(seed)
@@ -77,20 +82,27 @@ def day_documents(
         minute, host = divmod(number, hosts)
         first = start + timedelta(minutes=minute)
         key = ProfileKey(f"host{host}", model, VERSION, (), int(first.timestamp()), 60)
-        profile = minute_profile(generator, int(rows), numeric=numeric, categorical=categorical)
+        changed = changes_at is not None and minute >= changes_at
+        profile = minute_profile(generator, int(rows), numeric=numeric, categorical=categorical, changed=changed)
         part = f"{model}-{host}-{int(first.timestamp())}"
         yield Document(Alias.PROFILES, part, to_document(key, profile, part=part))
 
 
 def minute_profile(
-    generator: np.random.Generator, rows: int, *, numeric: int = NUMERIC, categorical: int = CATEGORICAL
+    generator: np.random.Generator,
+    rows: int,
+    *,
+    numeric: int = NUMERIC,
+    categorical: int = CATEGORICAL,
+    changed: bool = False,
 ) -> Profile:
     """One minute's profile of so many rows."""
     profile = Profile()
     profile.rows = rows
     profile.distinct_rows.update(float(generator.random()))
     for number in range(numeric):
-        profile.features[f"n{number:02d}"] = _numeric(drawn(generator, number, rows))
+        values = drawn(generator, number, rows)
+        profile.features[f"n{number:02d}"] = _numeric(1.5 * values if changed and number < CHANGED else values)
     for number in range(categorical):
         profile.features[f"c{number:02d}"] = _categorical(generator, rows)
     profile.outputs["prediction"] = _numeric(generator.normal(size=rows))

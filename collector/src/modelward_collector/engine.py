@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Protocol
 
+from modelward_agent.profile import Profile
 from modelward_collector.checks.drift import check_drift
 from modelward_collector.checks.drift_reference import PreparedReference, prepare_reference
 from modelward_collector.checks.health import check_health
@@ -29,7 +30,7 @@ from modelward_collector.registry import Registry
 from modelward_collector.span import Span
 from modelward_collector.store.protocol import Store, StoreUnavailableError
 from modelward_collector.store.sampling import load_sample
-from modelward_collector.store.windows import load_reference, load_window
+from modelward_collector.store.windows import load_reference, load_series, load_window
 
 logger = logging.getLogger(__name__)
 
@@ -199,7 +200,8 @@ class Loader:
             start = max(task.span.start, born.get(version, task.span.start))
             lived = replace(window, span=Span(min(start, task.span.end), task.span.end))
             reference = self.prepared(task.spec, version, task.span)
-            return check_drift(task.spec, version, reference, lived, self._history(task, version))
+            steps = partial(self._steps, task.spec.model, version)
+            return check_drift(task.spec, version, reference, lived, self._history(task, version), steps)
 
         return {version: partial(judge, version) for version in self._versions(task, window)}
 
@@ -245,6 +247,9 @@ class Loader:
         window = load_window(self._store, task.spec.model, task.span)
         heartbeats = self._store.heartbeats()
         return {"": partial(check_health, task.spec, window, heartbeats, datetime.now(UTC))}
+
+    def _steps(self, model: str, version: str, span: Span, step: timedelta) -> Sequence[tuple[Span, Profile]]:
+        return load_series(self._store, model, span, step, version)
 
     def _versions(self, task: Task, window: Window) -> Sequence[str]:
         return window.versions() or self._latest_version(task.spec.model)

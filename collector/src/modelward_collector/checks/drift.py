@@ -29,26 +29,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from modelward_agent.profile import Profile
-from modelward_collector.checks import drift_joint
+from modelward_collector.checks.drift_history import (
+    JOINT,
+    JOINT_TEST,
+    TEST,
+    earlier_results,
+    found_in,
+    run_of,
+    state_of,
+)
+from modelward_collector.checks.drift_joint import SHARE as JOINT_SHARE
 from modelward_collector.checks.drift_joint import JointChange, joint_change
 from modelward_collector.checks.drift_message import message_of
 from modelward_collector.checks.drift_reference import PreparedReference, prepare_reference, side_of
+from modelward_collector.checks.drift_since import Shift, Since, Steps, from_detail, locate, scanned, to_detail
 from modelward_collector.checks.result import CheckKind, CheckResult, Finding, Status, worst
 from modelward_collector.checks.window import ReferenceProfile, Window
 from modelward_collector.models import ModelSpec
 from modelward_collector.stats.categories import new_categories, vanished_categories
 from modelward_collector.stats.combine import benjamini_hochberg
-from modelward_collector.stats.feature import Comparison, FeatureView, compare
+from modelward_collector.stats.feature import Comparison, FeatureScatter, FeatureView, compare
 from modelward_collector.stats.normal import two_sided_quantile
 from modelward_collector.stats.outcome import Outcome
-
-TEST = "drift"
-"""The `test` of a feature's finding."""
 
 OUTPUTS = ("prediction", "score")
 """The outputs whose drift is judged."""
@@ -85,6 +92,7 @@ class _Judged:
     name: str
     reference: FeatureView
     current: FeatureView
+    scatter: FeatureScatter
     comparison: Comparison
     adjusted: float
     level: float
@@ -102,12 +110,14 @@ def check_drift(
     reference: ReferenceProfile | PreparedReference | None,
     window: Window,
     history: Sequence[CheckResult] = (),
+    steps: Steps | None = None,
 ) -> CheckResult:
     """Compare a version's window with its reference; the rule is this module's docstring.
 
-    `history` holds earlier drift results of this version, in any order. Pass a `PreparedReference` where many windows
-    meet the same reference. Every feature and output has one finding, worst first, `value` its effect and `threshold`
-    its floor in [0, 1], `p_value` adjusted for the number of features; drifting segments follow.
+    `history` holds earlier drift results of this version, in any order. `steps` reads the version's traffic in steps,
+    to tell since when what drifts does; without it the windows that were flagged tell it. Pass a `PreparedReference`
+    where many windows meet the same reference. Every feature and output has one finding, worst first, `value` its
+    effect and `threshold` its floor in [0, 1], `p_value` adjusted for the number of features; drifting segments follow.
     """
     config = spec.checks.drift
     prepared = prepare_reference(reference) if isinstance(reference, ReferenceProfile) else reference
@@ -118,15 +128,16 @@ def check_drift(
 
     segments = _segments(version, window, prepared, current, config.min_rows) if config.by_segment else []
     budget = HEADROOM * config.false_alarm_rate
-    joint = joint_change(prepared, current, window.span.length, config.ignore, budget * drift_joint.SHARE)
-    rate = budget * (1 - (SEGMENT_SHARE if segments else 0) - (drift_joint.SHARE if joint else 0))
+    joint = joint_change(prepared, current, window.span.length, config.ignore, budget * JOINT_SHARE)
+    rate = budget * (1 - (SEGMENT_SHARE if segments else 0) - (JOINT_SHARE if joint else 0))
     wanted = _wanted(current, prepared.total, set(config.ignore))
     # One level for all that is learned from the reference, whatever the segments: it is computed once.
     learned = budget / max(1, len(wanted))
     judged = _judge(wanted, prepared, prepared, current, window, rate, learned)
-    earlier = _earlier(history, window)
-    states = {(one.side, one.name): _state(one.drifts, one.name, None, earlier, config.persistence) for one in judged}
+    earlier = earlier_results(history, window)
+    states = {(one.side, one.name): state_of(one.drifts, one.name, None, earlier, config.persistence) for one in judged}
     drifting = [one for one in judged if states[(one.side, one.name)]]
+    begun = _begun([one for one in judged if one.drifts or states[(one.side, one.name)]], earlier, window, steps)
     feature_drifts = any(one.side == "features" for one in drifting)
     findings = [
         _finding(
@@ -136,6 +147,7 @@ def check_drift(
             window,
             None,
             states[(one.side, one.name)],
+            begun.get((one.side, one.name)),
         )
         for one in judged
     ]
@@ -144,7 +156,7 @@ def check_drift(
     parts = _judge_segments(segments, wanted, prepared, window, budget * SEGMENT_SHARE, learned)
     in_segments = [
         _finding(
-            one, Status.WARNING, earlier, window, where, _state(True, one.name, where, earlier, config.persistence)
+            one, Status.WARNING, earlier, window, where, state_of(True, one.name, where, earlier, config.persistence)
         )
         for where, one in parts
     ]
@@ -206,13 +218,13 @@ def _judge(
         mine = reference.view(side, name)
         theirs = FeatureView.of(side_of(current, side, name))
         scatter = whole.scatter(side, name, window.span.length, learned)
-        compared.append((side, name, mine, theirs, compare(mine, theirs, scatter)))
+        compared.append((side, name, mine, theirs, scatter, compare(mine, theirs, scatter)))
     adjusted = benjamini_hochberg([comparison.p for *_, comparison in compared])
     judged = []
-    for (side, name, mine, theirs, comparison), p in zip(compared, adjusted, strict=True):
+    for (side, name, mine, theirs, scatter, comparison), p in zip(compared, adjusted, strict=True):
         drifts = bool(p <= rate)
         leading = _leading(comparison, drifts, level)
-        judged.append(_Judged(side, name, mine, theirs, comparison, float(p), level, drifts, leading))
+        judged.append(_Judged(side, name, mine, theirs, scatter, comparison, float(p), level, drifts, leading))
     return judged
 
 
@@ -268,74 +280,31 @@ def _judge_segments(
     for (where, one), p in zip(everything, adjusted, strict=True):
         if p <= rate:
             leading = _leading(one.comparison, True, level)
-            drifting.append(
-                (
-                    where,
-                    _Judged(
-                        one.side, one.name, one.reference, one.current, one.comparison, float(p), level, True, leading
-                    ),
-                )
-            )
+            drifting.append((where, replace(one, adjusted=float(p), level=level, drifts=True, leading=leading)))
     drifting.sort(key=lambda item: -item[1].score)
     return drifting[:SEGMENT_FINDINGS_MAX]
 
 
-# -- over time ------------------------------------------------------------------------------------------------------
+# -- since when -----------------------------------------------------------------------------------------------------
 
 
-def _earlier(history: Sequence[CheckResult], window: Window) -> list[CheckResult]:
-    """Results with a verdict on windows that ended before this one, newest first."""
-    earlier = [
-        result
-        for result in history
-        if result.check is CheckKind.DRIFT
-        and result.end < window.span.end
-        and result.status not in (Status.NO_DATA, Status.ERROR)
+def _begun(
+    flagged: Sequence[_Judged], earlier: Sequence[CheckResult], window: Window, steps: Steps | None
+) -> dict[tuple[str, str], Since]:
+    """When each began: looked for in the traffic, or as an earlier window found it where that is long ago."""
+    start = scanned(window.span).start
+    known: dict[tuple[str, str], Since] = {}
+    for one in flagged:
+        before = found_in(earlier[0], one.name, None) if earlier else None
+        if before is not None and before.status is not Status.OK and "change" in before.detail:
+            known[one.side, one.name] = from_detail(before.detail["change"])
+    wanted = [
+        Shift(one.side, one.name, one.comparison.kind, one.reference, one.current, one.scatter, one.leading)
+        for one in sorted(flagged, key=lambda one: -one.score)
+        if one.drifts and not ((since := known.get((one.side, one.name))) and since.high <= start)
     ]
-    return sorted(earlier, key=lambda result: result.end, reverse=True)
-
-
-def _found(result: CheckResult, name: str, where: Mapping[str, str] | None) -> Finding | None:
-    for finding in result.findings:
-        test = drift_joint.TEST if name == drift_joint.SUBJECT else TEST
-        if finding.test == test and finding.subject == name and dict(finding.segment or {}) == dict(where or {}):
-            return finding
-    return None
-
-
-def _drifted(finding: Finding | None) -> bool:
-    """Whether that window itself drifted, whatever the state was."""
-    if finding is None:
-        return False
-    flagged = finding.status in (Status.WARNING, Status.CRITICAL)
-    return bool(finding.detail.get("drifted", flagged))
-
-
-def _state(
-    drifts: bool,
-    name: str,
-    where: Mapping[str, str] | None,
-    earlier: Sequence[CheckResult],
-    persistence: tuple[int, int],
-) -> bool:
-    k, n = persistence
-    return int(drifts) + sum(_drifted(_found(result, name, where)) for result in earlier[: n - 1]) >= k
-
-
-def _run(
-    name: str, where: Mapping[str, str] | None, earlier: Sequence[CheckResult], window: Window
-) -> tuple[datetime, tuple[datetime, datetime] | None]:
-    """Start of the run of flagged windows that this one continues, and the stretch in which the change lies.
-
-    The change lies after the start of the last window that was not flagged and before the end of the first that was.
-    """
-    since, first_end = window.span.start, window.span.end
-    for result in earlier:
-        finding = _found(result, name, where)
-        if result.status is Status.OK or finding is None or finding.status is Status.OK:
-            return since, (result.start, first_end)
-        since, first_end = min(since, finding.since or result.start), result.end
-    return since, None
+    found = locate(wanted, window.span, steps) if wanted and steps is not None else {}
+    return {**known, **{key: since for key, since in found.items() if since.at is not None or key not in known}}
 
 
 # -- answers --------------------------------------------------------------------------------------------------------
@@ -369,16 +338,22 @@ def _finding(
     window: Window,
     where: Mapping[str, str] | None,
     state: bool,
+    begun: Since | None = None,
 ) -> Finding:
     flagged = status is not Status.OK
-    since, between = _run(one.name, where, earlier, window) if flagged else (None, None)
+    since, between = run_of(one.name, where, earlier, window) if flagged else (None, None)
     message = message_of(one.name, one.comparison.kind, one.reference, one.current, one.leading, one.drifts)
     if flagged and not state:
         message += "; not yet persistent"
     elif flagged and not one.drifts:
         message += "; not in this window, but in enough of the last ones"
     detail = _detail(one, state)
-    if between is not None:
+    if begun is not None and since is not None:
+        start = scanned(window.span).start
+        since = begun.at or min(since, start)
+        message += f", {begun.says(window.span.end, start)}"
+        detail["change"] = to_detail(begun)
+    elif between is not None:
         detail["changed_between"] = [_rfc3339(moment) for moment in between]
     return Finding(
         subject=one.name,
@@ -397,10 +372,10 @@ def _finding(
 def _joint_finding(
     joint: JointChange, earlier: Sequence[CheckResult], window: Window, persistence: tuple[int, int]
 ) -> Finding:
-    name, leading = drift_joint.SUBJECT, joint.leading
-    state = _state(joint.drifts, name, None, earlier, persistence)
+    name, leading = JOINT, joint.leading
+    state = state_of(joint.drifts, name, None, earlier, persistence)
     flagged = state or joint.drifts
-    since, between = _run(name, None, earlier, window) if flagged else (None, None)
+    since, between = run_of(name, None, earlier, window) if flagged else (None, None)
     message = joint.message()
     if flagged and not state:
         message += "; not yet persistent"
@@ -416,7 +391,7 @@ def _joint_finding(
         detail["changed_between"] = [_rfc3339(moment) for moment in between]
     return Finding(
         subject=name,
-        test=drift_joint.TEST,
+        test=JOINT_TEST,
         status=Status.WARNING if flagged else Status.OK,
         message=message,
         value=leading.effect,

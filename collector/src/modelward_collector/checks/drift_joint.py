@@ -11,12 +11,6 @@ from modelward_agent.profile import Profile
 from modelward_collector.checks.drift_reference import PreparedReference
 from modelward_collector.stats.correlation import PairChange, correlation_changes
 
-TEST = "joint"
-"""The `test` of the finding."""
-
-SUBJECT = "(joint)"
-"""What the finding is of: all pairs of features together."""
-
 SHARE = 0.1
 """What pairs get of the false alarm rate when both sides know how features move together."""
 
