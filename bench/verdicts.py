@@ -1,207 +1,96 @@
-"""False alarms and power of the drift verdict, beside plain KS at p < 0.05, peers' defaults and the best possible test.
+"""False alarms and power of the drift verdict, beside a textbook test, peers' defaults and the best possible test.
 
-Everything goes through `check_drift` on merged sketches; the reference is 100,000 rows kept in windows. False alarms:
-the share of unchanged windows in which any of 30 features is flagged. Power: one of 30 features is changed; found is
-when that feature is flagged. The likelihood-ratio test knows the family and the kind of change, sees the raw rows, and
-has the same false alarm rate (1% over 30 features).
+Everything goes through `check_drift` on merged sketches. False alarms: the share of unchanged windows in which any
+feature is flagged. Power: one of 30 features is changed; found is when that feature is flagged. The likelihood-ratio
+test knows the family and the kind of change, sees the raw rows, and has the same false alarm rate (1% over 30
+features). Real rows are in `verdicts_real.py`, peers on the same rows as ours in `verdicts_peers.py`. The cases run
+side by side on all cores, each with draws of its own, so that the table is the same at any number of them.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
-import tempfile
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import stats
 
-from bench.rows import PEERS, Row, ask_peer, report
-from modelward_agent.profile import CategoricalSketch, FeatureProfile, NumericSketch, Profile, merged
-from modelward_collector.checks.drift import check_drift
-from modelward_collector.checks.drift_reference import PreparedReference, prepare_reference
-from modelward_collector.checks.result import CheckResult, Status
-from modelward_collector.checks.window import ReferenceProfile, Window
-from modelward_collector.models import ModelSpec
-from modelward_collector.span import Span
+from bench import verdicts_peers, verdicts_real
+from bench.columns import (
+    FALSE_ALARMS,
+    FEATURES,
+    KINDS,
+    MIXED,
+    NUMERIC,
+    SHARES,
+    WORDS,
+    Count,
+    Draw,
+    Values,
+    change,
+    drawn_reference,
+    feature,
+    flagged,
+    plain_test,
+    profile,
+    raised,
+    reference_of,
+    verdict,
+    words,
+)
+from bench.rows import Row, report
+from modelward_agent.profile import Profile
 
-FEATURES = 30
-FALSE_ALARMS = 0.01
 POWER = 0.95
 BEHIND_THE_BEST = 0.05
-REFERENCE_ROWS = 100_000
-
-Values = NDArray[Any]
-Draw = Callable[[np.random.Generator, int], Values]
-DAY = timedelta(days=1)
-START = datetime(2026, 3, 2, tzinfo=UTC)
-SPEC = ModelSpec(model="bench")
-WORDS = np.array(["a", "b", "c", "d", "e"])
-SHARES = [0.30, 0.25, 0.20, 0.15, 0.10]
-
-
-def words(shares: Sequence[float]) -> Draw:
-    """Categories with these shares."""
-    return lambda draw, n: draw.choice(WORDS, n, p=shares)
-
-
-NUMERIC: dict[str, Draw] = {
-    "normal": lambda draw, n: draw.normal(0, 1, n),
-    "uniform": lambda draw, n: draw.random(n),
-    "lognormal": lambda draw, n: draw.lognormal(0, 1, n),
-    "t, 3 degrees of freedom": lambda draw, n: draw.standard_t(3, n),
-    "Poisson": lambda draw, n: draw.poisson(2, n).astype(np.float64),
-    "zero-inflated": lambda draw, n: np.where(draw.random(n) < 0.7, 0.0, draw.exponential(1, n)),
-    "constant": lambda draw, n: np.full(n, 0.1),
-}
-MIXED: list[Draw] = [
-    *[NUMERIC["normal"]] * 8,
-    *[draw for name, draw in NUMERIC.items() if name not in ("normal", "constant")] * 3,
-    NUMERIC["constant"],
-    *[words(SHARES)] * 3,
-    *[words([0.9, 0.05, 0.03, 0.015, 0.005])] * 3,
-]
-assert len(MIXED) == FEATURES
-KINDS: dict[str, list[Draw]] = {
-    "of mixed kinds": MIXED,
-    "normal": [NUMERIC["normal"]] * FEATURES,
-    "lognormal and t with 3 degrees of freedom": [NUMERIC["lognormal"], NUMERIC["t, 3 degrees of freedom"]] * 15,
-    "Poisson and zero-inflated": [NUMERIC["Poisson"], NUMERIC["zero-inflated"]] * 15,
-}
-
-
-def feature(values: Values) -> FeatureProfile:
-    """What the agent makes of a column."""
-    made = FeatureProfile()
-    if values.dtype.kind == "f":
-        made.numeric = NumericSketch()
-        made.numeric.update(values)
-    else:
-        names, counts = np.unique(values, return_counts=True)
-        made.categorical = CategoricalSketch()
-        made.categorical.update_counts({str(name): int(count) for name, count in zip(names, counts, strict=True)})
-    return made
-
-
-def profile(columns: Sequence[Values]) -> Profile:
-    """What the agent makes of rows."""
-    made = Profile()
-    made.rows = len(columns[0])
-    made.features = {f"x{index}": feature(values) for index, values in enumerate(columns)}
-    return made
-
-
-def reference_of(days: Sequence[Profile]) -> PreparedReference:
-    """A reference of one window a day."""
-    spans = [Span(START + index * DAY, START + (index + 1) * DAY) for index in range(len(days))]
-    return prepare_reference(ReferenceProfile("bench", merged(days), tuple(zip(spans, days, strict=True))))
-
-
-def verdict(reference: PreparedReference, current: Profile) -> CheckResult:
-    """The drift check of one window."""
-    span = Span(START + 1_000 * DAY, START + 1_001 * DAY)
-    return check_drift(SPEC, "v1", reference, Window("bench", span, {("v1", ()): current}))
-
-
-def flagged(result: CheckResult) -> set[str]:
-    """The features that were found drifting."""
-    return {finding.subject for finding in result.findings if finding.status in (Status.WARNING, Status.CRITICAL)}
-
-
-def plain_ks(sorted_reference: Values, values: Values) -> float:
-    """The usual two-sample Kolmogorov-Smirnov p-value on raw rows, asymptotic."""
-    points = np.concatenate((sorted_reference, values))
-    n, m = len(sorted_reference), len(values)
-    gap = np.abs(
-        np.searchsorted(sorted_reference, points, side="right") / n
-        - np.searchsorted(np.sort(values), points, side="right") / m
-    ).max()
-    return float(special.kolmogorov(gap * math.sqrt(n * m / (n + m))))
-
-
-@dataclass(slots=True)
-class Count:
-    """Windows in which something was flagged, of how many."""
-
-    hits: int = 0
-    runs: int = 0
-
-    def add(self, hit: bool) -> None:
-        """Count one window."""
-        self.hits += hit
-        self.runs += 1
-
-
-def interval(hits: int, runs: int) -> tuple[float, float]:
-    """Clopper and Pearson's 95% interval of a share."""
-    low = stats.beta.ppf(0.025, hits, runs - hits + 1) if hits else 0.0
-    high = stats.beta.ppf(0.975, hits + 1, runs - hits) if hits < runs else 1.0
-    return float(low), float(high)
-
-
-def says(hits: int, runs: int) -> str:
-    """A share with its interval."""
-    low, high = interval(hits, runs)
-    return f"{hits / runs:.1%} of {runs:,} ({low:.1%} to {high:.1%})"
-
-
-def few_enough(hits: int, runs: int) -> bool:
-    """At most one window in a hundred; from few windows: not shown to be more."""
-    return hits / runs <= FALSE_ALARMS or (runs < 500 and interval(hits, runs)[0] <= FALSE_ALARMS)
-
-
-def enough(count: Count, share: float) -> bool:
-    """At least that share was found; from few windows: not shown to be less."""
-    return count.hits / count.runs >= share or (count.runs < 100 and interval(count.hits, count.runs)[1] >= share)
-
+PLAIN_WINDOWS = 5
+"""Windows of a reference that the textbook test judges too."""
 
 # -- false alarms ---------------------------------------------------------------------------------------------------
 
 
-def false_alarms(
-    draw: np.random.Generator, draws: Sequence[Draw], n: int, runs: int, references: int
-) -> tuple[Count, Count]:
-    """Windows of n rows that differ by chance only: ours, and plain KS on the numeric features of the first few."""
+def false_alarms(what: str, draws: Sequence[Draw], n: int, runs: int, references: int, seed: int) -> list[Row]:
+    """Windows of n rows that differ by chance only: ours, and the textbook test on a few."""
+    draw = np.random.default_rng(seed)
     ours, plain = Count(), Count()
     for _ in range(references):
-        columns = [one(draw, REFERENCE_ROWS) for one in draws]
-        days = REFERENCE_ROWS // min(n, 10_000)
-        days = min(days, 50)
-        pieces = [np.array_split(column, days) for column in columns]
-        reference = reference_of([profile([column[day] for column in pieces]) for day in range(days)])
-        ordered = [np.sort(column) if column.dtype.kind == "f" else None for column in columns]
+        reference, columns = drawn_reference(draw, draws, n)
         for run in range(runs // references):
             current = [one(draw, n) for one in draws]
             ours.add(bool(flagged(verdict(reference, profile(current)))))
-            if run < 10:
-                plain.add(
-                    any(
-                        plain_ks(known, values) < 0.05
-                        for known, values in zip(ordered, current, strict=True)
-                        if known is not None
-                    )
-                )
-    return ours, plain
+            if run < PLAIN_WINDOWS and n < 1_000_000:
+                plain.add(any(plain_test(known, mine) < 0.05 for known, mine in zip(columns, current, strict=True)))
+    measured = ours.says() + (f"; each at p < 0.05: {plain.share:.0%}" if plain.runs else "")
+    return [
+        Row(
+            f"unchanged, {what}, n = {n:,}: windows flagged", measured, f"at most {FALSE_ALARMS:.0%}", ours.few_enough()
+        )
+    ]
 
 
-def weekly(draw: np.random.Generator, n: int, weeks: int) -> Count:
+def weekly(n: int, weeks: int, references: int, seed: int) -> list[Row]:
     """Half the features shift by half a standard deviation at weekends, in the reference and after it."""
+    draw = np.random.default_rng(seed)
 
     def day(number: int) -> Profile:
         shift = 0.5 if number % 7 > 4 else 0.0
         return profile([draw.normal(shift * (index % 2), 1, n) for index in range(FEATURES)])
 
     ours = Count()
-    reference = reference_of([day(number) for number in range(28)])
-    for number in range(7 * weeks):
-        ours.add(bool(flagged(verdict(reference, day(number)))))
-    return ours
+    for _ in range(references):
+        reference = reference_of([day(number) for number in range(28)])
+        for number in range(7 * weeks):
+            ours.add(bool(flagged(verdict(reference, day(number)))))
+    what = f"unchanged, {FEATURES} features, half of them 0.5 sd higher at weekends, n = {n:,}, 4 weeks of reference"
+    return [Row(f"{what}: windows flagged", ours.says(), f"at most {FALSE_ALARMS:.0%}", ours.few_enough())]
 
 
 # -- power ----------------------------------------------------------------------------------------------------------
@@ -237,12 +126,6 @@ def likelihood_of_shares(reference: Values, current: Values) -> float:
     return float(stats.chi2_contingency(table, correction=False, lambda_="log-likelihood").pvalue)
 
 
-def raised(points: float) -> Draw:
-    """The first category takes so much of all the others."""
-    rest = 1 - SHARES[0]
-    return words([SHARES[0] + points, *[share * (rest - points) / rest for share in SHARES[1:]]])
-
-
 NORMAL = NUMERIC["normal"]
 CHANGES = [
     Change("0.2 sd", 1_000, NORMAL, lambda draw, n: draw.normal(0.2, 1, n), likelihood_of_means),
@@ -256,15 +139,12 @@ CHANGES = [
 ]
 
 
-def power(draw: np.random.Generator, change: Change, runs: int) -> tuple[Count, Count, Count]:
-    """How often ours, the likelihood-ratio test, and plain KS (numeric only) find the changed feature."""
+def power(change: Change, runs: int, seed: int) -> list[Row]:
+    """How often ours, the likelihood-ratio test, and the textbook test find the changed feature."""
+    draw = np.random.default_rng(seed)
     ours, best, plain = Count(), Count(), Count()
     draws = [change.before, *MIXED[1:]]
-    columns = [one(draw, REFERENCE_ROWS) for one in draws]
-    days = REFERENCE_ROWS // change.n
-    pieces = [np.array_split(column, days) for column in columns]
-    reference = reference_of([profile([column[day] for column in pieces]) for day in range(days)])
-    ordered = np.sort(columns[0])
+    reference, columns = drawn_reference(draw, draws, change.n)
     others = [profile([one(draw, change.n) for one in draws]) for _ in range(10)]
     for run in range(runs):
         values = change.after(draw, change.n)
@@ -272,19 +152,61 @@ def power(draw: np.random.Generator, change: Change, runs: int) -> tuple[Count, 
         current.features["x0"] = feature(values)
         ours.add("x0" in flagged(verdict(reference, current)))
         best.add(change.best(columns[0], values) <= FALSE_ALARMS / FEATURES)
-        if values.dtype.kind == "f":
-            plain.add(plain_ks(ordered, values) < 0.05)
-    return ours, best, plain
+        if run < 100:
+            plain.add(plain_test(columns[0], values) < 0.05)
+    return [
+        Row(
+            f"one of {FEATURES} features changed by {change.what}, n = {change.n:,}: found",
+            f"{ours.share:.1%}; likelihood-ratio test {best.share:.1%}; p < 0.05: {plain.share:.0%}",
+            f"at least {POWER:.0%}, and at most {100 * BEHIND_THE_BEST:.0f} points below the best",
+            ours.enough(POWER) and ours.enough(best.share - BEHIND_THE_BEST),
+        )
+    ]
+
+
+def every_kind(n: int, strength: float, runs: int, seed: int) -> list[Row]:
+    """One of 30 features, of each kind in turn, changed by a strength: found; and nothing else flagged."""
+    draw = np.random.default_rng(seed)
+    draws = [pair[0] for pair in KINDS.values()] + MIXED[len(KINDS) :]
+    reference, _ = drawn_reference(draw, draws, n)
+    said, found = [], Count()
+    for index, kind in enumerate(KINDS):
+        what, after = change(kind, strength)
+        mine = Count()
+        current = profile([one(draw, n) for one in draws])
+        for _ in range(runs):
+            current.features[f"x{index}"] = feature(after(draw, n))
+            mine.add(flagged(verdict(reference, current)) == {f"x{index}"})
+        said.append(f"{kind} ({what}) {mine.share:.0%}")
+        found.hits, found.runs = found.hits + mine.hits, found.runs + mine.runs
+    what = f"one of {FEATURES} features changed, n = {n:,}: it and no other flagged"
+    return [Row(what, "; ".join(said), f"at least {POWER:.0%} of all", found.enough(POWER))]
+
+
+def no_matter(n: int, runs: int, seed: int) -> list[Row]:
+    """At many rows everything is significant: a change of 0.02 standard deviations is none to be told of."""
+    draw = np.random.default_rng(seed)
+    reference, columns = drawn_reference(draw, [NORMAL] * FEATURES, n)
+    ours, plain = Count(), Count()
+    current = profile([NORMAL(draw, 1_000) for _ in range(FEATURES)])
+    for _ in range(runs):
+        values = draw.normal(0.02, 1, n)
+        current.features["x0"] = feature(values)
+        ours.add("x0" in flagged(verdict(reference, current)))
+        plain.add(plain_test(columns[0], values) < 0.05)
+    what = f"changed by 0.02 sd, which is no matter, n = {n:,}: flagged"
+    return [Row(what, f"{ours.share:.0%}; p < 0.05: {plain.share:.0%}", "none", ours.hits == 0)]
 
 
 # -- together -------------------------------------------------------------------------------------------------------
 
 
-def together(draw: np.random.Generator, n: int, runs: int) -> tuple[Count, Count]:
+def together(n: int, runs: int, seed: int) -> list[Row]:
     """Windows said to move together differently: when nothing changed, and when one pair's correlation is gone.
 
     Numeric features of every family come in pairs with a rank correlation of about 0.6; marginals never change.
     """
+    draw = np.random.default_rng(seed)
     draws = [one for name, one in NUMERIC.items() if name != "constant"] * 5
     names = [f"x{index:02d}" for index in range(FEATURES)]
 
@@ -313,129 +235,130 @@ def together(draw: np.random.Generator, n: int, runs: int) -> tuple[Count, Count
         unchanged.add(bool(pairs(rows(n))))
         if run < 100:
             flipped.add([(pair["a"], pair["b"]) for pair in pairs(rows(n, apart=True))] == [("x00", "x01")])
-    return unchanged, flipped
+    return [
+        Row(
+            f"{FEATURES} features in 15 correlated pairs, unchanged, n = {n:,}: windows with joint drift",
+            unchanged.says(),
+            f"at most {FALSE_ALARMS:.0%}",
+            unchanged.few_enough(),
+        ),
+        Row(
+            f"the correlation of one pair gone, marginals kept, n = {n:,}: that pair named, and no other",
+            flipped.says(),
+            f"at least {POWER:.0%}",
+            flipped.enough(POWER),
+        ),
+    ]
+
+
+# -- cost -----------------------------------------------------------------------------------------------------------
+
+FLAT, LINEAR = 2.0, 1.5
+
+
+def cost(seed: int) -> list[Row]:
+    """Seconds of a check by traffic and by width; the best of five, since what else runs only adds."""
+    draw = np.random.default_rng(seed)
+
+    def seconds(width: int, n: int) -> float:
+        draws = (MIXED * math.ceil(width / len(MIXED)))[:width]
+        reference, _ = drawn_reference(draw, draws, 10_000)
+        current = profile([one(draw, n) for one in draws])
+        verdict(reference, current)
+        taken = []
+        for _ in range(5):
+            begun = time.perf_counter()
+            verdict(reference, current)
+            taken.append(time.perf_counter() - begun)
+        return min(taken)
+
+    quiet, busy = seconds(FEATURES, 10_000), seconds(FEATURES, 1_000_000)
+    narrow, wide = seconds(30, 1_000), seconds(300, 1_000)
+    return [
+        Row(
+            f"a check of {FEATURES} features, n = 10,000 and 1,000,000",
+            f"{1e3 * quiet:.0f} and {1e3 * busy:.0f} ms, {busy / quiet:.2f} times",
+            f"flat: at most {FLAT:g} times",
+            busy <= FLAT * quiet,
+        ),
+        Row(
+            "a check of 30 and of 300 features, n = 1,000",
+            f"{1e3 * narrow:.0f} and {1e3 * wide:.0f} ms, {wide / narrow:.1f} times",
+            f"linear: at most {10 * LINEAR:g} times",
+            wide <= 10 * LINEAR * narrow,
+        ),
+    ]
 
 
 # -- the table ------------------------------------------------------------------------------------------------------
 
-
-def ask_peers(draw: np.random.Generator, draws: Sequence[Draw], after: Draw, n: int, windows: int) -> dict[str, Values]:
-    """Flags (windows, columns) of each peer's defaults; the first column's windows are drawn from `after`."""
-    reference = np.column_stack([one(draw, 20_000) for one in draws])
-    current = np.array([np.column_stack([one(draw, n) for one in (after, *draws[1:])]) for _ in range(windows)])
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "rows.npz"
-        np.savez(path, reference=reference, windows=current)
-        return {name: np.array(rows) for name, rows in ask_peer("verdicts.py", str(path)).items()}
+Case = Callable[[], list[Row]]
 
 
-def peer_rows(draw: np.random.Generator, quick: bool) -> list[Row]:
-    """Peers on the numeric features of the rows above; nothing when their environment is not there."""
-    if not PEERS.exists():
-        return []
-    windows = 10 if quick else 30
-    draws = [NORMAL] * 10 + [one for one in NUMERIC.values() if one is not NORMAL] * 3 + [NORMAL] * 2
-    cases = [(f"unchanged, n = {n:,}: windows flagged", NORMAL, n, True) for n in (1_000, 10_000)]
-    cases += [
-        (f"changed by {change.what}, n = {change.n:,}: found", change.after, change.n, False)
-        for change in CHANGES
-        if change.before is NORMAL
+def cases(quick: bool) -> list[Case]:
+    """Everything that is measured, in the table's order; each with a seed of its own."""
+    seeds = iter(range(20260302, 20260402))
+
+    def case(measure: Callable[..., list[Row]], *arguments: Any) -> Case:
+        return partial(measure, *arguments, next(seeds))
+
+    few = 10 if quick else 1
+    mixed = f"{FEATURES} features of mixed kinds"
+    found = [
+        # Rows of a window, how many windows, against how many references.
+        *(
+            case(false_alarms, mixed, MIXED, n, runs // few, max(1, references // few))
+            for n, runs, references in ((200, 2_000, 10), (1_000, 2_000, 10), (10_000, 1_000, 10), (100_000, 200, 5))
+        ),
+        case(false_alarms, mixed, MIXED, 1_000_000, 10 // min(few, 5), 1),
+        *(
+            case(false_alarms, f"{FEATURES} {kind} features", list(pair) * 15, n, 600 // few, max(1, 6 // few))
+            for kind, pair in KINDS.items()
+            for n in (200, 1_000)
+        ),
+        case(false_alarms, "1 feature", [NORMAL], 1_000, 4_000 // few, 20),
+        case(false_alarms, "300 features of mixed kinds", MIXED * 10, 200, 300 // few, 2),
+        case(false_alarms, "300 features of mixed kinds", MIXED * 10, 1_000, 300 // few, 2),
+        case(weekly, 200, 20 // few, 5),
+        case(weekly, 2_000, 20 // few, 5),
+        case(weekly, 20_000, 10 // few, 3),
+        *(case(power, change, 500 // few) for change in CHANGES),
+        *(
+            case(every_kind, n, strength, runs // few)
+            for n, strength, runs in ((200, 3.0, 50), (1_000, 1.3, 50), (10_000, 0.5, 50), (100_000, 0.5, 20))
+        ),
+        case(no_matter, 1_000_000, 20 // few),
+        case(together, 1_000, 600 // few),
+        case(together, 10_000, 200 // few),
     ]
-    rows = []
-    for what, after, n, anything in cases:
-        _progress(f"peers, {what}")
-        flags = ask_peers(draw, draws, after, n, windows)
-        shares = {name: (flag.any(axis=1) if anything else flag[:, 0] > 0) for name, flag in flags.items()}
-        measured = "; ".join(f"{name} {share.mean():.0%}" for name, share in shares.items())
-        rows.append(
-            Row(f"peers' defaults, {FEATURES} numeric features, {what}", measured, "for comparison", holds=True)
-        )
+    sizes = verdicts_peers.CASES if not quick else (1_000,)
+    found += [case(verdicts_peers.by_kind, n) for n in sizes]
+    if not quick:
+        found += [case(verdicts_peers.weekly), verdicts_real.by_month, verdicts_real.by_day]
+        found += [case(verdicts_real.injected)]
+    return found
+
+
+def run(number: int, quick: bool) -> list[Row]:
+    """One case, by its place: draws are functions without a name that another process would know."""
+    one = cases(quick)[number]
+    begun = time.monotonic()
+    rows = one()
+    for row in rows:
+        print(f"{time.monotonic() - begun:.0f} s: {row.what}: {row.measured}", file=sys.stderr, flush=True)
     return rows
-
-
-def _progress(what: str) -> None:
-    print(f"measuring {what} …", file=sys.stderr, flush=True)
-
-
-QUICK = ((1_000, 100, 2), (10_000, 40, 2), (100_000, 10, 1))
-FULL = ((1_000, 1_500, 10), (10_000, 400, 5), (100_000, 60, 4))
-"""Rows of a window, how many windows, against how many references."""
-
-
-def rows_of(quick: bool) -> list[Row]:
-    """Measure everything."""
-    draw = np.random.default_rng(20260302)
-    rows = []
-    sizes = QUICK if quick else FULL
-    for kind, draws in KINDS.items():
-        for n, runs, references in sizes:
-            apart = draws is not MIXED
-            if apart and n > 1_000:
-                continue
-            _progress(f"unchanged features {kind}, n = {n:,}")
-            runs, references = (runs // 3, references // 2) if apart and not quick else (runs, references)
-            ours, plain = false_alarms(draw, draws, n, runs, references)
-            measured = f"{says(ours.hits, ours.runs)}; plain KS p < 0.05: {plain.hits / plain.runs:.0%}"
-            rows.append(
-                Row(
-                    f"unchanged, {FEATURES} features {kind}, n = {n:,}: windows flagged",
-                    measured,
-                    f"at most {FALSE_ALARMS:.0%}",
-                    few_enough(ours.hits, ours.runs),
-                )
-            )
-    _progress("a weekend pattern")
-    pattern = weekly(draw, 2_000, 4 if quick else 72)
-    rows.append(
-        Row(
-            "unchanged, a weekend pattern of 0.5 sd, n = 2,000, 4 weeks of reference: windows flagged",
-            says(pattern.hits, pattern.runs),
-            f"at most {FALSE_ALARMS:.0%}",
-            few_enough(pattern.hits, pattern.runs),
-        )
-    )
-    for change in CHANGES:
-        _progress(f"{change.what}, n = {change.n:,}")
-        ours, best, plain = power(draw, change, 60 if quick else 300)
-        found, possible = ours.hits / ours.runs, best.hits / best.runs
-        measured = f"{found:.1%}; likelihood-ratio test {possible:.1%}"
-        if plain.runs:
-            measured += f"; plain KS p < 0.05 {plain.hits / plain.runs:.1%}"
-        rows.append(
-            Row(
-                f"one of {FEATURES} features changed by {change.what}, n = {change.n:,}: found",
-                measured,
-                f"at least {POWER:.0%}, and at most {100 * BEHIND_THE_BEST:.0f} points below the best",
-                enough(ours, POWER) and enough(ours, possible - BEHIND_THE_BEST),
-            )
-        )
-    _progress("features that move together")
-    for n, runs in ((1_000, 40 if quick else 500), (10_000, 20 if quick else 100)):
-        unchanged, flipped = together(draw, n, runs)
-        rows.append(
-            Row(
-                f"{FEATURES} features in 15 correlated pairs, unchanged, n = {n:,}: windows with joint drift",
-                says(unchanged.hits, unchanged.runs),
-                f"at most {FALSE_ALARMS:.0%}",
-                few_enough(unchanged.hits, unchanged.runs),
-            )
-        )
-        rows.append(
-            Row(
-                f"the correlation of one pair gone, marginals kept, n = {n:,}: that pair named, and no other",
-                says(flipped.hits, flipped.runs),
-                f"at least {POWER:.0%}",
-                enough(flipped, POWER),
-            )
-        )
-    return rows + peer_rows(draw, quick)
 
 
 def main() -> int:
     """0 when every row holds."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer windows, for CI")
-    return report(rows_of(parser.parse_args().quick))
+    quick = parser.parse_args().quick
+    os.environ["OMP_NUM_THREADS"] = "1"  # every core has a case of its own
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        answers = list(pool.map(run, range(len(cases(quick))), [quick] * len(cases(quick))))
+    # Alone, so that nothing else is timed.
+    return report([row for rows in (*answers, cost(1)) for row in rows])
 
 
 if __name__ == "__main__":
