@@ -69,13 +69,22 @@ def _move_vectors(document: dict[str, Any]) -> None:
     document["vectors"] = vectors
 
 
+def _name_segments(document: dict[str, Any]) -> None:
+    """`segments` are the parts of the segment as `name=value`, one list to choose from whatever the names are."""
+    segment = document.get("segment")
+    if type(segment) is dict and segment:
+        document["segments"] = [f"{name}={value}" for name, value in segment.items()]
+
+
 def _prediction(document: dict[str, Any]) -> None:
     _move_vectors(document)
+    _name_segments(document)
     if (stored := outcome(document.pop("prediction", None))) is not None:
         document["prediction"] = stored
 
 
 def _actual(document: dict[str, Any]) -> None:
+    _name_segments(document)
     document["actual"] = outcome(document["actual"])
 
 
@@ -97,6 +106,7 @@ def _entry(document: dict[str, Any]) -> None:
     for name in document.keys() & _ECS_OBJECTS:
         if type(document[name]) is not dict:
             document[f"{name}_text"] = document.pop(name)
+    _name_segments(document)
 
 
 _SHAPES = {

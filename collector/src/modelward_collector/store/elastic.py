@@ -387,7 +387,8 @@ class ElasticStore:
         with self._asking():
             there = next(self._by_ids([its_id], index=Alias.RESULTS, source=False), None)
             index = Alias.RESULTS if there is None else there["_index"]
-            self._client.index(index=index, id=its_id, document=document, refresh=True)
+            found = {**document, "flagged": _flagged(result)}
+            self._client.index(index=index, id=its_id, document=found, refresh=True)
             if not result.on_demand:
                 self._save_latest(result, document)
 
@@ -709,6 +710,16 @@ def _with_totals(columns: Mapping[str, Any], total: int, total_labelled: int) ->
 
 def _floats(values: Sequence[float | None]) -> np.ndarray[Any, np.dtype[np.float64]]:
     return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def _flagged(result: CheckResult) -> dict[str, Any]:
+    """What is not well in the result, in a form that can be counted by."""
+    flagged = [finding for finding in result.findings if finding.status in (Status.WARNING, Status.CRITICAL)]
+    return {
+        "subjects": sorted({finding.subject for finding in flagged}),
+        "tests": sorted({finding.test for finding in flagged}),
+        "count": len(flagged),
+    }
 
 
 def _predictions(span: Span, model: str, version: str | None = None) -> _Query:

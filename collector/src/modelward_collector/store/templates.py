@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from modelward_collector.store.protocol import Alias
 
-VERSION: Final = 1
+VERSION: Final = 2
 STATE_INDEX: Final = "modelward-state"
 """Leases, and the newest result of each check: small, overwritten, not behind an alias that rolls over."""
 
@@ -49,6 +49,8 @@ _COMMON: Final[Mapping[str, Any]] = {
 _EVENTS: Final[Mapping[str, Any]] = {
     "id": _ID,
     "segment": _FLATTENED,
+    # Each part of the segment as `name=value`, since a flattened field offers no values to choose from.
+    "segments": _KEYWORD,
     "features": _FLATTENED,
     "vectors": _UNINDEXED,
     "prediction": _object(value=_DOUBLE, label=_KEYWORD, score=_DOUBLE, probabilities=_FLATTENED),
@@ -106,6 +108,8 @@ _RESULTS: Final[Mapping[str, Any]] = {
     "on_demand": {"type": "boolean"},
     "numbers": _FLATTENED,
     "findings": _object(subject=_KEYWORD, test=_KEYWORD, status=_KEYWORD, value=_DOUBLE, threshold=_DOUBLE),
+    # Of the findings that are not well, since a list of objects does not say which subject has which status.
+    "flagged": _object(subjects=_KEYWORD, tests=_KEYWORD, count=_LONG),
 }
 
 _RECORDS: Final[Mapping[str, Any]] = {
@@ -113,9 +117,11 @@ _RECORDS: Final[Mapping[str, Any]] = {
     "message": _TEXT,
     "status": _KEYWORD,
     "severity": _KEYWORD,
-    "event": _object(action=_KEYWORD, outcome=_KEYWORD),
-    "user": _object(name=_KEYWORD),
+    "event": _object(action=_KEYWORD, outcome=_KEYWORD, reason=_KEYWORD),
+    "user": _object(name=_KEYWORD, roles=_KEYWORD),
     "source": _object(ip={"type": "ip"}),
+    "url": _object(path=_KEYWORD),
+    "by": _KEYWORD,
 }
 
 _FIELDS: Final[Mapping[Alias, Mapping[str, Any]]] = {

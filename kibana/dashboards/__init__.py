@@ -1,0 +1,7 @@
+"""The dashboards, one file each."""
+
+from __future__ import annotations
+
+from kibana.dashboards import logs
+
+DASHBOARDS = (logs.DASHBOARD,)
