@@ -11,7 +11,6 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,12 +38,10 @@ def deploy(environment: Environment) -> None:
     environment = Environment.load(environment.file)
     compose = Compose(environment)
     _pull(compose, environment)
-    begun = datetime.now(UTC).replace(microsecond=0)
-    changes = configure(compose)
-    print(f"setup: {changes}", flush=True)
+    print(f"setup: {configure(compose)}", flush=True)
     watch = Watch(compose)
+    restart_changed(compose)
     up(compose, watch)
-    restart_changed(compose, begun, watch)
     wait_until_well(compose, wanted(compose), watch)
     mark_applied(environment)
 
@@ -86,30 +83,30 @@ def wanted(compose: Compose) -> set[str]:
     return set(services)
 
 
-def restart_changed(compose: Compose, begun: datetime, watch: Watch) -> list[str]:
-    """Restart the services that were running before `begun` with another configuration; their names."""
-    digests = _read(compose.environment.state / RENDERED)
-    applied = _read(compose.environment.state / APPLIED)
-    stale = sorted(
+def restart_changed(compose: Compose) -> list[str]:
+    """Restart what runs with another configuration than it is handed now; their names.
+
+    Before `up`, which waits for services that may be unwell because of what was just corrected.
+    """
+    rendered = read_digests(compose.environment.state / RENDERED)
+    applied = read_digests(compose.environment.state / APPLIED)
+    stale = [
         container.service
         for container in compose.containers()
-        if container.service in digests
-        and applied.get(container.service) != digests[container.service]
-        and container.started is not None
-        and container.started < begun
+        if container.state in ("running", "restarting")
         and container.service not in ONE_SHOTS
-    )
+        and rendered.get(container.service) != applied.get(container.service)
+    ]
     if stale:
         print(f"restarting with their new configuration: {', '.join(stale)}", flush=True)
         compose.run("restart", "--no-deps", *stale, timeout=600)
-        watch.look()
     return stale
 
 
 def mark_applied(environment: Environment, services: frozenset[str] | None = None) -> None:
     """Record that the services (all of them) run with what setup rendered, restarted or having read it again."""
-    digests = _read(environment.state / RENDERED)
-    applied = _read(environment.state / APPLIED)
+    digests = read_digests(environment.state / RENDERED)
+    applied = read_digests(environment.state / APPLIED)
     new = digests if services is None else applied | {name: digests[name] for name in services if name in digests}
     if new == applied:
         return
@@ -120,7 +117,8 @@ def mark_applied(environment: Environment, services: frozenset[str] | None = Non
     aside.rename(path)
 
 
-def _read(path: Path) -> dict[str, str]:
+def read_digests(path: Path) -> dict[str, str]:
+    """What `RENDERED` or `APPLIED` holds, by service; nothing when it is not there."""
     try:
         found: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):

@@ -18,6 +18,8 @@ _FAILED_LOOKS: Final = 10
 """So often in a row a service must be seen failed: one that is restarted, once, is not."""
 
 _LOG_LINES: Final = 15
+_PASSING: Final = frozenset({"created", "exited", "running", "removing"})
+"""States that say nothing to who waits: a container that is made anew goes through them."""
 
 _HINTS: Final[Mapping[str, str]] = {
     "elasticsearch": "it may lack memory (ELASTICSEARCH_MEMORY), disk, or vm.max_map_count (make preflight)",
@@ -52,7 +54,7 @@ class Watch:
         containers = self._compose.containers()
         for container in containers:
             state = self._state(container)
-            if self._said.get(container.service) != state:
+            if self._said.get(container.service) != state and state not in _PASSING:
                 self._said[container.service] = state
                 print(f"  {time.monotonic() - self._begun:6.1f} s  {container.service:<18}{state}", flush=True)
             self._failed[container.service] = self._failed.get(container.service, 0) + 1 if container.has_failed else 0
@@ -91,8 +93,6 @@ def up(compose: Compose, watch: Watch) -> None:
     process = compose.start("--progress", "plain", "up", "--detach", "--remove-orphans", "--quiet-pull")
     lines: list[str] = []
     try:
-        import threading
-
         reader = threading.Thread(target=lambda: lines.extend(process.stdout or ()), daemon=True)
         reader.start()
         while process.poll() is None:
