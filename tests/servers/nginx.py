@@ -19,7 +19,7 @@ READY_SECONDS = 20
 
 
 class Nginx:
-    """Serves `folder`, what the container has as /etc/modelward; as a context manager it is started, at the end stopped.
+    """Serves `folder`, what the container has as /etc/modelward; as a context manager it is started and stopped.
 
     What it writes goes to `folder`'s subfolders `log` and `tmp`, and what it prints, its access log among it, to
     `console.log`. `moved` are further texts of nginx.conf to be replaced.
