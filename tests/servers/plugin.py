@@ -30,6 +30,8 @@ AVAILABLE: dict[str, Callable[[], object]] = {
     "elasticsearch": elasticsearch_server.available,
     "prometheus": lambda: program("Prometheus", "prometheus"),
     "chromium": lambda: program("Chromium", "chromium", "chromium-browser", "google-chrome"),
+    "slapd": lambda: program("slapd", "slapd", "/usr/sbin/slapd"),
+    "nginx": lambda: program("nginx", "nginx", "/usr/sbin/nginx"),
 }
 """What tells whether a server can be started here, by raising ServerMissingError."""
 

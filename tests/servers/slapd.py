@@ -12,7 +12,7 @@ from typing import Final
 import ldap
 
 from tests.servers.certificates import Authority, Issued
-from tests.servers.missing import ServerMissingError, program
+from tests.servers.missing import program
 from tests.servers.ports import free_ports
 from tests.servers.process import Child
 
@@ -172,13 +172,6 @@ class _Bound:
 
     def __exit__(self, *_: object) -> None:
         self._connection.unbind_s()
-
-
-def available() -> None:
-    """ServerMissingError unless it can be started here."""
-    program("slapd", "slapd", "/usr/sbin/slapd")
-    if not _ETC.is_dir():
-        raise ServerMissingError("slapd", f"no {_ETC}")
 
 
 def person(

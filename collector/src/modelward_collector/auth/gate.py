@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from modelward_collector.api.guard import OWN_KEYS, SAFE_METHODS
 from modelward_collector.api.problems import RETRY_AFTER_SECONDS, problem
 from modelward_collector.auth.access import Access
 from modelward_collector.auth.current import current_session, outside
@@ -30,7 +31,6 @@ OPEN_BELOW: Final = ("/static/", "/_alias/")
 OF_THE_GATEWAY: Final = "/auth/"
 METRICS: Final = "/metrics"
 
-SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 FOR_ADMINS: Final = ("/audit", "/api/v1/audit")
 FOR_ALL: Final = frozenset({"/logout"})
 
