@@ -36,12 +36,14 @@ def context(site: Site, service: Service, config: str) -> dict[str, Any]:
     return {
         "config": config,
         "service": service.name,
-        "site": _site(site),
+        "site": site_context(site),
         "services": {name: {"host": host, "port": port} for name, (host, port) in site.addresses.items()},
         "ldap": _ldap(site, config),
         "alerting": {
             "smtp": _smtp(site, config),
             "test_webhook": settings.test_webhook,
+            "heartbeat_webhook": settings.heartbeat_webhook,
+            "ca_file": f"{config}/tls/alerting-ca.crt" if site.files.has("alerting-ca.crt") else None,
             "quiet_hours": _quiet(settings),
         }
         | {who: _receiver(site, who, config) for who in STAKEHOLDERS},
@@ -53,7 +55,8 @@ def context(site: Site, service: Service, config: str) -> dict[str, Any]:
     }
 
 
-def _site(site: Site) -> dict[str, Any]:
+def site_context(site: Site) -> dict[str, Any]:
+    """`site` in templates."""
     settings = site.settings
     first = settings.hosts[0]
     host = f"[{first}]" if ":" in first else first

@@ -177,6 +177,7 @@ class Settings(BaseModel):
     quiet_from: Clock = "22:00"
     quiet_to: Clock = "06:00"
     test_webhook: Url | None = None
+    heartbeat_webhook: Url | None = None
 
     backup_at: Clock = "01:00"
     backup_keep_days: Annotated[int, Field(ge=1, le=3650)] = 30

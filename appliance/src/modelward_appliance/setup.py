@@ -113,6 +113,8 @@ class Setup:
             }
         if service.name in ("collector", "grafana"):
             found |= _one(self.state / "site" / "ldap-ca.crt", "tls/ldap-ca.crt", _PUBLIC_MODE)
+        if service.name == "alertmanager":
+            found |= _one(self.state / "site" / "alerting-ca.crt", "tls/alerting-ca.crt", _PUBLIC_MODE)
         return found
 
     def hand_out(self, volumes: Path) -> None:
