@@ -71,8 +71,8 @@ class Authority:
 
     @property
     def pem(self) -> bytes:
-        """The certificate that clients trust."""
-        return self.certificate.public_bytes(serialization.Encoding.PEM)
+        """The certificates that clients trust: this one, and while the authority is changed also the other one."""
+        return (self.folder / "ca.crt").read_bytes()
 
     # -- the authority itself ---------------------------------------------------------------------------------------
     def _load(self) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None:

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from elastic_transport import ObjectApiResponse, TransportError
-
 from elasticsearch import ApiError, Elasticsearch, NotFoundError
+
 from modelward_agent.settings import read_secret
 from modelward_appliance.backup.archive import now
 from modelward_appliance.backup.errors import BackupError
