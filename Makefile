@@ -24,6 +24,13 @@ $(VENV)/.%: requirements/%.txt agent/pyproject.toml collector/pyproject.toml app
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e agent -e collector -e appliance
 	@touch $@
 
+# The tests' environment has python-ldap, which pip builds; people's machines need neither it nor a compiler.
+$(VENV)/.test: | build-packages
+
+.PHONY: build-packages
+build-packages:
+	@tools/install-servers build-packages
+
 SPEED ?= 1
 PORT ?= 8321
 PYTEST ?= -q
