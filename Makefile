@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 .PHONY: venv-check
 venv-check:
@@ -59,7 +59,8 @@ lint: $(VENV)/.test ## style of Python and shell
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python tools/document_configuration.py --check
-	@if command -v shellcheck >/dev/null; then shellcheck .ci/run requirements/lock tools/install-servers; \
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/run requirements/lock tools/install-servers compose/stand-ins/make-stand-ins \
+	  compose/stand-ins/elasticsearch/docker-entrypoint.sh compose/images/openldap/entrypoint compose/images/openldap/healthy; \
 	elif [ -n "$$CI" ]; then echo 'modelward: shellcheck is not installed'; exit 1; \
 	else echo 'shellcheck is not installed; the shell scripts were not checked (apt-get install shellcheck)'; fi
 
@@ -80,6 +81,80 @@ bench: $(VENV)/.test build/peers servers ## the numbers that must hold, each bes
 .PHONY: docs
 docs: $(VENV)/.test ## write docs/configuration.md from the settings' definitions
 	$(BIN)/python tools/document_configuration.py
+
+# The appliance. These need Docker and Python, and nothing of the virtual environment; ARGS are the command's own, for
+# example make deploy ARGS='--accept vm.max_map_count', make verify ARGS=--json. `$(HOST) COMMAND --help` lists them.
+HOST = PYTHONPATH=appliance/src $(PYTHON) -m modelward_appliance.host
+ARGS ?=
+SERVICE ?=
+
+.PHONY: deploy
+deploy: ## the whole appliance on this server: preflight, up, proof; again, it changes nothing
+	@$(HOST) deploy $(ARGS)
+
+.PHONY: preflight
+preflight: ## everything that a deploy needs of this server, with the fix for what is missing
+	@$(HOST) preflight $(ARGS)
+
+.PHONY: images
+images: ## build the bundle's own images
+	@$(HOST) images $(ARGS)
+
+.PHONY: verify
+verify: ## prove from outside that the appliance works; the exit code is for cron
+	@$(HOST) verify $(ARGS)
+
+.PHONY: status
+status: ## every service: state, health, since when, ports
+	@$(HOST) status $(ARGS)
+
+.PHONY: logs
+logs: ## what services print: make logs SERVICE=collector
+	@$(HOST) logs $(ARGS) $(SERVICE)
+
+.PHONY: stop
+stop: ## stop everything, keep all data; make deploy starts it again
+	@$(HOST) stop $(ARGS)
+
+.PHONY: upgrade
+upgrade: ## to the release in this folder: backup first, and back again when it does not verify
+	@$(HOST) upgrade $(ARGS)
+
+.PHONY: backup
+backup: ## an encrypted backup now, beside the daily one
+	@$(HOST) backup $(ARGS)
+
+.PHONY: restore
+restore: ## put a backup back: make restore BACKUP=file
+	@$(HOST) restore $(ARGS) $(BACKUP)
+
+.PHONY: rotate-certs
+rotate-certs: ## new certificates for every service
+	@$(HOST) rotate-certs $(ARGS)
+
+.PHONY: rotate-secrets
+rotate-secrets: ## new passwords and keys for every service
+	@$(HOST) rotate-secrets $(ARGS)
+
+.PHONY: add-agent
+add-agent: ## enrol a model server, which makes its one-time bundle: make add-agent HOST_NAME=scoring-1
+	@$(HOST) add-agent $(ARGS) $(HOST_NAME)
+
+.PHONY: remove-agent
+remove-agent: ## a model server may no longer deliver: make remove-agent HOST_NAME=scoring-1
+	@$(HOST) remove-agent $(ARGS) $(HOST_NAME)
+
+.PHONY: support-bundle
+support-bundle: ## logs, states and settings without secrets, to send to who helps
+	@$(HOST) support-bundle $(ARGS)
+
+.PHONY: destroy
+destroy: ## remove the appliance with all its data; asks, and keeps the backups
+	@$(HOST) destroy $(ARGS)
+
+.PHONY: test-deploy
+test-deploy: $(VENV)/.test servers ## deploy the real bundle from stand-in images, break it, and see that nothing is lost
+	$(BIN)/python -m pytest $(PYTEST) -s tests/deploy
 
 .PHONY: lock
 lock: ## make the lock files anew (needs uv)
