@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,10 @@ class Recorder:
                         body += self.rfile.read(size)
                         self.rfile.readline()
                     self.rfile.readline()
-                shown = self.connection.getpeercert() if isinstance(self.connection, ssl.SSLSocket) else None
-                names = {key: value for part in (shown or {}).get("subject", ()) for key, value in part}
+                shown: dict[str, Any] = {}
+                if isinstance(self.connection, ssl.SSLSocket):
+                    shown = self.connection.getpeercert() or {}
+                names = {key: value for part in shown.get("subject", ()) for key, value in part}
                 headers = [(name.lower(), value) for name, value in self.headers.items()]
                 recorder.requests.append(Recorded(self.command, self.path, headers, body, names.get("commonName", "")))
                 if self.headers.get("upgrade", "").lower() == "websocket":
