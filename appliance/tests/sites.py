@@ -35,6 +35,7 @@ class Place:
     """Where one appliance's things are."""
 
     folder: Path
+    content: Path = ROOT
 
     @property
     def state(self) -> Path:
@@ -48,17 +49,17 @@ class Place:
         """The site of the example's variables and these."""
         return load_site({**example(), **variables}, self.state / "site")
 
-    def setup(self, *, content: Path = ROOT, **variables: str) -> list[str]:
+    def setup(self, **variables: str) -> list[str]:
         """Run the setup; what it changed."""
-        run = Setup(self.site(**variables), self.state, content)
+        run = Setup(self.site(**variables), self.state, self.content)
         run.prepare()
         run.hand_out(self.volumes)
         return run.changes
 
 
-def place(folder: Path) -> Place:
-    """A new place with a mounted volume for every service."""
-    made = Place(folder)
+def place(folder: Path, content: Path = ROOT) -> Place:
+    """A new place with a mounted volume for every service, and the repository's rooms or others."""
+    made = Place(folder, content)
     made.state.mkdir(parents=True)
     for service in SERVICES:
         (made.volumes / service.name).mkdir(parents=True)

@@ -46,8 +46,8 @@ def content(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def appliance(tmp_path: Path) -> Place:
-    return place(tmp_path / "appliance")
+def appliance(tmp_path: Path, content: Path) -> Place:
+    return place(tmp_path / "appliance", content)
 
 
 def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
@@ -59,8 +59,8 @@ def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
     }
 
 
-def test_a_room_becomes_the_services_folder(appliance: Place, content: Path) -> None:
-    appliance.setup(content=content, **DIRECTORY)
+def test_a_room_becomes_the_services_folder(appliance: Place) -> None:
+    appliance.setup(**DIRECTORY)
     gateway = tree(appliance.volumes / "gateway")
     key = (appliance.state / "secrets" / "gateway-key").read_text()
     assert gateway["nginx.conf"] == (
@@ -76,60 +76,60 @@ def test_a_room_becomes_the_services_folder(appliance: Place, content: Path) -> 
     assert "rules/a.yml" in tree(appliance.volumes / "prometheus")
 
 
-def test_again_changes_nothing(appliance: Place, content: Path) -> None:
-    assert appliance.setup(content=content)
+def test_again_changes_nothing(appliance: Place) -> None:
+    assert appliance.setup()
     before = {path: path.stat().st_mtime_ns for path in appliance.folder.rglob("*")}
-    assert appliance.setup(content=content) == []
+    assert appliance.setup() == []
     assert {path: path.stat().st_mtime_ns for path in appliance.folder.rglob("*")} == before
 
 
-def test_only_what_differs_is_written_and_said(appliance: Place, content: Path) -> None:
-    appliance.setup(content=content)
+def test_only_what_differs_is_written_and_said(appliance: Place) -> None:
+    appliance.setup()
     digests = json.loads((appliance.state / "rendered.json").read_text())
-    assert appliance.setup(content=content, MODELWARD_SITE_NAME="Other") == ["collector: collector.yml changed"]
+    assert appliance.setup(MODELWARD_SITE_NAME="Other") == ["collector: collector.yml changed"]
     after = json.loads((appliance.state / "rendered.json").read_text())
     assert {name for name in after if after[name] != digests[name]} == {"collector"}
 
 
 def test_what_is_no_longer_rendered_goes(appliance: Place, content: Path) -> None:
-    appliance.setup(content=content)
+    appliance.setup()
     (content / "gateway/config/html/50x.html").unlink()
-    assert appliance.setup(content=content) == ["gateway: html/50x.html removed"]
+    assert appliance.setup() == ["gateway: html/50x.html removed"]
     assert not (appliance.volumes / "gateway" / "html").exists()
 
 
-def test_elasticsearch_keeps_the_keystore_that_it_made(appliance: Place, content: Path) -> None:
-    appliance.setup(content=content)
+def test_elasticsearch_keeps_the_keystore_that_it_made(appliance: Place) -> None:
+    appliance.setup()
     keystore = appliance.volumes / "elasticsearch" / "elasticsearch.keystore"
     keystore.write_text("its own")
-    assert appliance.setup(content=content) == []
+    assert appliance.setup() == []
     assert keystore.read_text() == "its own"
 
 
-def test_what_somebody_changed_by_hand_is_put_right(appliance: Place, content: Path) -> None:
-    appliance.setup(content=content)
+def test_what_somebody_changed_by_hand_is_put_right(appliance: Place) -> None:
+    appliance.setup()
     (appliance.volumes / "gateway" / "nginx.conf").write_text("mine")
     (appliance.volumes / "gateway" / "tls" / "tls.key").chmod(0o644)
-    assert appliance.setup(content=content) == ["gateway: nginx.conf changed", "gateway: tls/tls.key changed"]
+    assert appliance.setup() == ["gateway: nginx.conf changed", "gateway: tls/tls.key changed"]
 
 
-def test_a_link_in_a_volume_is_replaced_and_not_followed(appliance: Place, content: Path, tmp_path: Path) -> None:
-    appliance.setup(content=content)
+def test_a_link_in_a_volume_is_replaced_and_not_followed(appliance: Place, tmp_path: Path) -> None:
+    appliance.setup()
     outside = tmp_path / "outside"
     outside.write_text("untouched")
     target = appliance.volumes / "gateway" / "nginx.conf"
     target.unlink()
     target.symlink_to(outside)
     (appliance.volumes / "gateway" / ".modelward-new-nginx.conf").symlink_to(outside)
-    appliance.setup(content=content)
+    appliance.setup()
     assert outside.read_text() == "untouched"
     assert not target.is_symlink()
 
 
 @as_root
-def test_each_service_owns_its_folder_and_the_state_stays_the_operators(appliance: Place, content: Path) -> None:
+def test_each_service_owns_its_folder_and_the_state_stays_the_operators(appliance: Place) -> None:
     os.chown(appliance.state, 4711, 4712)
-    appliance.setup(content=content)
+    appliance.setup()
     for service in SERVICES:
         volume = appliance.volumes / service.name
         for path in [volume, *volume.rglob("*")]:
@@ -140,14 +140,14 @@ def test_each_service_owns_its_folder_and_the_state_stays_the_operators(applianc
         assert path.suffix == ".crt" or not path.stat().st_mode & 0o077, path
 
 
-def test_a_service_that_is_not_mounted_is_left_out(appliance: Place, content: Path) -> None:
+def test_a_service_that_is_not_mounted_is_left_out(appliance: Place) -> None:
     (appliance.volumes / "kibana").rmdir()
-    changes = appliance.setup(content=content)
+    changes = appliance.setup()
     assert not [line for line in changes if line.startswith("kibana:")]
 
 
-def test_the_sites_own_files_go_where_they_are_needed(appliance: Place, content: Path, tmp_path: Path) -> None:
-    appliance.setup(content=content)
+def test_the_sites_own_files_go_where_they_are_needed(appliance: Place, tmp_path: Path) -> None:
+    appliance.setup()
     site = appliance.state / "site"
     issued = Authority(tmp_path / "appliance").issue("site", ["modelward.example.org", "10.1.2.3"])
     (site / "tls.crt").write_bytes(issued.certificate)
@@ -155,7 +155,7 @@ def test_the_sites_own_files_go_where_they_are_needed(appliance: Place, content:
     (site / "ldap-ca.crt").write_text("the directory's")
     (site / "models.d" / "fraud.yml").write_text("model: fraud\n")
     (appliance.state / "targets" / "agents.yml").write_text("[]\n")
-    appliance.setup(content=content, **DIRECTORY)
+    appliance.setup(**DIRECTORY)
     for name in ("gateway", "grafana"):
         volume = tree(appliance.volumes / name)
         assert volume["tls/public.crt"][0] == issued.certificate
@@ -169,9 +169,9 @@ def test_the_sites_own_files_go_where_they_are_needed(appliance: Place, content:
     assert "tls/ldap-ca.crt" not in tree(appliance.volumes / "gateway")
 
 
-def test_backup_alone_gets_a_copy_of_the_state(appliance: Place, content: Path) -> None:
+def test_backup_alone_gets_a_copy_of_the_state(appliance: Place) -> None:
     (appliance.state / ".env").write_text("MODELWARD_HOSTS=localhost\n")
-    appliance.setup(content=content)
+    appliance.setup()
     backup = tree(appliance.volumes / "backup")
     for name in ("secrets/backup-key", "tls/ca.key", ".env"):
         assert backup[f"state/{name}"] == ((appliance.state / name).read_bytes(), 0o600)
@@ -184,8 +184,8 @@ def test_backup_alone_gets_a_copy_of_the_state(appliance: Place, content: Path) 
     assert holders == {"backup"}
 
 
-def test_no_volume_holds_a_secret_that_is_not_its_services(appliance: Place, content: Path) -> None:
-    appliance.setup(content=content, **DIRECTORY)
+def test_no_volume_holds_a_secret_that_is_not_its_services(appliance: Place) -> None:
+    appliance.setup(**DIRECTORY)
     volumes = {service.name: tree(appliance.volumes / service.name) for service in SERVICES if service.name != "backup"}
     for name, secret in SECRETS.items():
         value = (appliance.state / "secrets" / name).read_bytes().strip()
@@ -196,23 +196,23 @@ def test_no_volume_holds_a_secret_that_is_not_its_services(appliance: Place, con
 
 
 def test_a_template_that_fails_changes_nothing(appliance: Place, content: Path) -> None:
-    appliance.setup(content=content)
+    appliance.setup()
     before = tree(appliance.volumes)
     (content / "prometheus/config/prometheus/b.yml.j2").write_text("fine: 1\nwrong: {{ site.nmae }}\n")
     with pytest.raises(RenderError, match=r"prometheus/config/prometheus/b\.yml\.j2: .*no attribute 'nmae'"):
-        appliance.setup(content=content, MODELWARD_SITE_NAME="Other")
+        appliance.setup(MODELWARD_SITE_NAME="Other")
     assert tree(appliance.volumes) == before
 
 
 def test_a_template_may_not_take_anothers_secret(appliance: Place, content: Path) -> None:
     (content / "gateway/config/x.j2").write_text("{{ secret('backup-key') }}")
     with pytest.raises(RenderError, match='gateway is handed no secret "backup-key"'):
-        appliance.setup(content=content)
+        appliance.setup()
 
 
-def test_what_an_operator_types_cannot_break_out_of_its_place(appliance: Place, content: Path) -> None:
+def test_what_an_operator_types_cannot_break_out_of_its_place(appliance: Place) -> None:
     name = 'a: b # "c" {{ x }} ü'
-    appliance.setup(content=content, MODELWARD_SITE_NAME=name)
+    appliance.setup(MODELWARD_SITE_NAME=name)
     written = yaml.safe_load((appliance.volumes / "collector" / "collector.yml").read_text())
     assert written["name"] == name
 
@@ -223,15 +223,15 @@ def enrol(appliance: Place, user: str, password_hash: str) -> None:
     (folder / "one.json").write_text(json.dumps({"host": "one", "user": user, "password_hash": password_hash}))
 
 
-def test_an_enrolled_agent_becomes_a_user(appliance: Place, content: Path) -> None:
+def test_an_enrolled_agent_becomes_a_user(appliance: Place) -> None:
     password_hash = "{PBKDF2}1000$c2FsdA==$aGFzaA=="
     enrol(appliance, "agent_one", password_hash)
-    appliance.setup(content=content)
+    appliance.setup()
     realm = tree(appliance.volumes / "elasticsearch")
     assert f"agent_one:{password_hash}\n".encode() in realm["users"][0]
     assert b"modelward_agent:modelward_agent,agent_one\n" in realm["users_roles"][0]
     (appliance.state / "agents" / "one.json").unlink()
-    changes = appliance.setup(content=content)
+    changes = appliance.setup()
     assert {"elasticsearch: users changed", "elasticsearch: users_roles changed"} <= set(changes)
 
 
@@ -244,12 +244,10 @@ def test_an_enrolled_agent_becomes_a_user(appliance: Place, content: Path) -> No
         ("agent_x", 5),
     ],
 )
-def test_an_enrolment_that_would_smuggle_is_refused(
-    appliance: Place, content: Path, user: str, password_hash: Any
-) -> None:
+def test_an_enrolment_that_would_smuggle_is_refused(appliance: Place, user: str, password_hash: Any) -> None:
     enrol(appliance, user, password_hash)
     with pytest.raises(EnrolledError, match="malformed"):
-        appliance.setup(content=content)
+        appliance.setup()
 
 
 # -- killed --------------------------------------------------------------------------------------------------------
@@ -287,7 +285,7 @@ def test_killed_at_any_step_the_next_run_completes_it(
     mounted = ("gateway", "elasticsearch", "collector")
 
     def fresh(name: str) -> Place:
-        made = place(tmp_path / name)
+        made = place(tmp_path / name, content)
         for service in SERVICES:
             if service.name not in mounted:
                 (made.volumes / service.name).rmdir()
@@ -295,18 +293,18 @@ def test_killed_at_any_step_the_next_run_completes_it(
 
     whole = fresh("whole")
     with killed_at(None, monkeypatch) as steps:
-        whole.setup(content=content)
+        whole.setup()
     total = steps()
     assert total > 200
     # Every step of the authority and the first secrets, whose order matters; then every seventh, for the time it takes.
     for step in [*range(30), *range(30, total, 7)]:
         appliance = fresh(f"killed-{step}")
         with killed_at(step, monkeypatch), pytest.raises(KilledError):
-            appliance.setup(content=content)
+            appliance.setup()
         kept = {path.name: path.read_bytes() for path in (appliance.state / "secrets").glob("*") if path.suffix == ""}
         kept = {name: value for name, value in kept.items() if not name.startswith(files.ASIDE)}
-        appliance.setup(content=content)
-        assert appliance.setup(content=content) == []
+        appliance.setup()
+        assert appliance.setup() == []
         assert not list(appliance.folder.rglob(f"{files.ASIDE}*"))
         for name, value in kept.items():
             assert (appliance.state / "secrets" / name).read_bytes() == value, f"step {step}: {name} was made twice"

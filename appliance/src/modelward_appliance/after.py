@@ -11,11 +11,10 @@ from elasticsearch import ApiError, Elasticsearch, TransportError
 
 from modelward_agent.settings import read_secret
 from modelward_appliance.context import elasticsearch_context
-from modelward_appliance.elasticsearch_users import USERS
+from modelward_appliance.elasticsearch_users import SETUP_USER, USERS
 from modelward_appliance.settings import Site
 from modelward_collector.store.elastic import ElasticStore
 
-_SETUP_USER: Final = "modelward_setup"
 _PAUSE_SECONDS: Final = 0.5
 
 
@@ -40,8 +39,8 @@ class After:
         store = ElasticStore(
             cluster["urls"],
             ca_file=self._ca,
-            username=_SETUP_USER,
-            password=self._password(_SETUP_USER),
+            username=SETUP_USER,
+            password=self._password(SETUP_USER),
             replicas=cluster["replicas"],
         )
         try:

@@ -49,7 +49,9 @@ ROLES: Final[Mapping[str, Mapping[str, Any]]] = {
         "cluster": ["monitor", "manage_index_templates"],
         "indices": [_indices(["modelward-*"], "read", "write", "manage")],
     },
-    # `create_doc` can neither overwrite nor delete; metadata resolves an alias to the index it writes to.
+    # `create_doc` neither overwrites nor deletes. It does bring the right to add fields to a mapping, without which there
+    # is no privilege to create; the gateway passes nothing but `_bulk` and `_alias`. Metadata resolves an alias to the
+    # index that is written to.
     "modelward_agent": {
         "cluster": [],
         "indices": [_indices(_SHIPPED, "create_doc", "view_index_metadata")],
@@ -98,6 +100,7 @@ USERS: Final[Mapping[str, str]] = {
 """A user for each role, of the same name: to the secret that is its password."""
 
 AGENT_ROLE: Final = "modelward_agent"
+SETUP_USER: Final = "modelward_setup"
 
 
 class EnrolledError(Exception):
