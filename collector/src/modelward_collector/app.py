@@ -126,7 +126,7 @@ def build(config: CollectorConfig, store: Store | None = None) -> Collector:
         agent_window=config.agents.window,
         first_run_after=config.agents.window + config.agents.delay,
     )
-    context = Context(config, store, registry, engine, scheduler, clock)
+    context = Context(config, store, registry, engine, scheduler, clock, forecasts)
     return Collector(context, metrics, maintenance, workers, store_health, _access(config, store, metrics))
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from modelward_collector.clock import Clock
     from modelward_collector.config import CollectorConfig
     from modelward_collector.engine import Engine
+    from modelward_collector.forecasts import Forecasts
     from modelward_collector.registry import Registry
     from modelward_collector.schedule import Scheduler
     from modelward_collector.store.protocol import Store
@@ -49,3 +50,4 @@ class Context:
     engine: Engine
     scheduler: Scheduler
     clock: Clock
+    forecasts: Forecasts | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -28,6 +29,7 @@ from modelward_collector.stats.forecast import (
     forecast,
     update,
 )
+from modelward_collector.stats.normal import two_sided_quantile
 from modelward_collector.store.protocol import SeenModel, Store, StoreUnavailableError
 
 logger = logging.getLogger(__name__)
@@ -44,6 +46,12 @@ REFIT_SHARE: Final = 0.25
 REFIT_AFTER: Final = (timedelta(hours=6), timedelta(days=7))
 """A version is fitted anew when its history has grown by this share, within these bounds: a season is found as soon as
 there is enough to find it in, and a long history, which costs most to read, is seldom read again."""
+
+KEPT: Final = 144
+"""How many judged points of a series are kept to be looked at: a day of ten minutes, six days of hours."""
+REVIEWED: Final = 36
+"""Of a series that is new the last so many points are judged one after the other, so that there is something to see."""
+ANOMALOUS: Final = two_sided_quantile(0.001)
 
 QUIET_AFTER: Final = timedelta(days=1)
 """A version without traffic for this long has no series any more."""
@@ -75,6 +83,33 @@ class Outlook:
     points_missing: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A point as it was judged when it came: `at` is when its step ended, the band (95%) what was expected before."""
+
+    at: datetime
+    value: float
+    expected: float
+    low: float
+    high: float
+    score: float
+
+    @property
+    def anomalous(self) -> bool:
+        """Rarer than one point in a thousand."""
+        return abs(self.score) >= ANOMALOUS
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesView:
+    """A series to be drawn: its newest points as they were judged, and the steps of the hour ahead."""
+
+    outlook: Outlook
+    judged: tuple[Judged, ...]
+    ahead: tuple[Forecast, ...]
+    step: timedelta
+
+
 @dataclass(slots=True)
 class _Followed:
     """One model version; changed by one run at a time."""
@@ -84,6 +119,8 @@ class _Followed:
     first_seen: datetime
     states: dict[str, ForecastState] = field(default_factory=dict)
     outlooks: dict[str, Outlook] = field(default_factory=dict)
+    judged: dict[str, array[float]] = field(default_factory=dict)
+    """Six numbers a point, oldest first: a thousand models have ten thousand series, and lists would be far larger."""
 
     @property
     def refit_after(self) -> timedelta:
@@ -130,7 +167,7 @@ class Forecasts(Collector):
             stale = known is None or end - known.fitted_at >= known.refit_after
             try:
                 if stale and (not fitted or time.monotonic() - begun < FITTING_SECONDS):
-                    self._keep(key, self._fit(key, end))
+                    self._keep(key, self._fit(key, end, known))
                     fitted += 1
                 elif known is not None:
                     self._follow(key, known, end)
@@ -154,14 +191,35 @@ class Forecasts(Collector):
                 for _, outlook in sorted(followed.outlooks.items())
             ]
 
+    def views(self, model: str, version: str | None = None) -> list[SeriesView]:
+        """The model's series with their newest points and the hour ahead, by version and name."""
+        with self._lock:
+            found = [
+                (followed.outlooks[name], followed.states[name], tuple(followed.judged.get(name, ())))
+                for (its_model, its_version), followed in sorted(self._followed.items())
+                if its_model == model and version in (None, its_version)
+                for name in sorted(followed.outlooks)
+            ]
+        return [
+            SeriesView(
+                outlook,
+                tuple(Judged(moment(int(one[0])), *one[1:]) for one in batched(numbers)),
+                tuple(forecast(state, steps) for steps in range(1, state.horizon + 1)) if outlook.forecast else (),
+                timedelta(seconds=state.seasonal.step),
+            )
+            for outlook, state, numbers in found
+        ]
+
     # -- one version --------------------------------------------------------------------------------------------
-    def _fit(self, key: tuple[str, str], end: datetime) -> _Followed:
+    def _fit(self, key: tuple[str, str], end: datetime, known: _Followed | None) -> _Followed:
         start, fine = end - HISTORY, floor(end - FINE, HOUR)
         stride = max(HOUR, self._step)
         older = traffic(self._store, *key, Span(start, fine), self._step, stride=stride)
         newer = traffic(self._store, *key, Span(fine, end), self._step, filled=bool(older))
         begins = [int(points.seconds[0]) for points in (*older.values(), *newer.values())]
         followed = _Followed(until=end, fitted_at=end, first_seen=moment(min(begins)) if begins else end)
+        if known is not None:
+            followed.judged = known.judged
         for name in older.keys() | newer.keys():
             self._begin(key, followed, name, _joined(older.get(name), newer.get(name)), self._step)
         for check in RESULT_CHECKS:
@@ -170,10 +228,11 @@ class Forecasts(Collector):
         return followed
 
     def _begin(self, key: tuple[str, str], followed: _Followed, name: str, points: Points, step: timedelta) -> None:
-        """Fit all but the newest point, then take that in as any later one."""
+        """Fit all but the newest points, then take those in as any later ones."""
         size, horizon = int(step.total_seconds()), max(1, round(AHEAD / step))
         measure = measure_of(name)
-        history = slice(None, -1) if len(points.seconds) > 1 else slice(None)
+        reviewed = _newest_steps(points, size, followed.judged.get(name))
+        history = slice(None, -reviewed) if len(points.seconds) > reviewed else slice(None)
         try:
             followed.states[name] = fit(
                 points.seconds[history],
@@ -211,13 +270,16 @@ class Forecasts(Collector):
         state = followed.states[name]
         anomaly = followed.outlooks[name].anomaly if name in followed.outlooks else None
         new = points.since(state.seconds)
-        for i, (at, value) in enumerate(zip(new.seconds.tolist(), new.values.tolist(), strict=True)):
-            if i == len(new.seconds) - 1:
-                try:
-                    anomaly = assess(state, at, value)
-                except TooLittleHistoryError:
-                    anomaly = None
+        judged = followed.judged.get(name, array("d"))
+        for at, value in zip(new.seconds.tolist(), new.values.tolist(), strict=True):
+            try:
+                anomaly = assess(state, at, value)
+            except TooLittleHistoryError:
+                anomaly = None
             state = update(state, at, value)
+            ended = float(at + state.seasonal.step)
+            if anomaly is not None and (not judged or judged[-_NUMBERS] < ended):
+                judged = judged + array("d", (ended, value, anomaly.expected, *anomaly.band, anomaly.score))
         try:
             ahead = forecast(state, state.horizon)
         except TooLittleHistoryError:
@@ -237,6 +299,8 @@ class Forecasts(Collector):
         with self._lock:
             followed.states[name] = state
             followed.outlooks[name] = outlook
+            if judged:
+                followed.judged[name] = judged[-_NUMBERS * KEPT :]
 
     def _keep(self, key: tuple[str, str], followed: _Followed) -> None:
         with self._lock:
@@ -293,6 +357,25 @@ def step_of(agent_window: timedelta) -> timedelta:
         if step >= STEP and not step % agent_window:
             return step
     return agent_window
+
+
+_NUMBERS: Final = 6
+
+
+def batched(numbers: tuple[float, ...]) -> Iterator[tuple[float, float, float, float, float, float]]:
+    """The numbers of one judged point after the other."""
+    for i in range(0, len(numbers), _NUMBERS):
+        at, value, expected, low, high, score = numbers[i : i + _NUMBERS]
+        yield at, value, expected, low, high, score
+
+
+def _newest_steps(points: Points, size: int, judged: array[float] | None) -> int:
+    """How many of the newest points, at most `REVIEWED` and a third of all, are steps not judged yet; at least 1."""
+    wanted = points.lengths[-REVIEWED:] == size
+    if judged:
+        wanted &= points.seconds[-REVIEWED:] + size > judged[-_NUMBERS]
+    run = len(wanted) if wanted.all() else int(wanted[::-1].argmin())
+    return max(1, min(run, len(points.seconds) // 3))
 
 
 def _active(seen: Iterable[SeenModel], end: datetime) -> Iterator[tuple[str, str]]:

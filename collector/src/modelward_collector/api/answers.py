@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from modelward_agent.profile import FeatureProfile
 from modelward_collector.checks.result import CheckKind, CheckResult, Status
 from modelward_collector.context import Entry
+from modelward_collector.forecasts import SeriesView
 from modelward_collector.models import ModelSpec
 from modelward_collector.span import Span
 
@@ -235,6 +236,58 @@ class AgentAnswer(Answer):
 def span_answer(span: Span) -> SpanAnswer:
     """The span as JSON shows it."""
     return SpanAnswer(start=span.start, end=span.end)
+
+
+class BandAnswer(Answer):
+    """What is expected of the step that ends at `at`, and the 95% band."""
+
+    at: datetime
+    expected: float
+    low: float
+    high: float
+
+
+class JudgedAnswer(BandAnswer):
+    """A point as it was judged when it came; `score` is in standard deviations of a normal value as rare."""
+
+    value: float
+    score: float
+    anomalous: bool
+
+
+class SeriesAnswer(BaseModel):
+    """One series of a model version; `season` is none, day or week, `points_missing` what is needed to forecast."""
+
+    version: str
+    series: str
+    step_seconds: float
+    at: datetime
+    value: float
+    season: str
+    points_missing: int
+    points: list[JudgedAnswer]
+    ahead: list[BandAnswer]
+
+    @classmethod
+    def of(cls, view: SeriesView) -> SeriesAnswer:
+        """The view as JSON says it."""
+        ahead = []
+        for one in view.ahead:
+            low, high = one.bands[0.95]
+            ended = datetime.fromtimestamp(one.seconds, UTC) + view.step
+            ahead.append(BandAnswer(at=ended, expected=one.median, low=low, high=high))
+        outlook = view.outlook
+        return cls(
+            version=outlook.version,
+            series=outlook.series,
+            step_seconds=view.step.total_seconds(),
+            at=outlook.at,
+            value=outlook.value,
+            season=outlook.season,
+            points_missing=outlook.points_missing,
+            points=[JudgedAnswer.model_validate(point) for point in view.judged],
+            ahead=ahead,
+        )
 
 
 def result_answers(results: Iterable[CheckResult]) -> list[ResultAnswer]:

@@ -11,6 +11,7 @@ from modelward_collector.api.answers import (
     ModelSummary,
     ResultSummary,
     SegmentsAnswer,
+    SeriesAnswer,
     VersionAnswer,
     span_answer,
 )
@@ -71,6 +72,18 @@ def segments(
     span = span_of(context, start, end, spec_of(context, model).checks.drift.window)
     found = context.engine.window(model, span).segments(version)
     return SegmentsAnswer(span=span_answer(span), segments=found)
+
+
+@router.get("/models/{model:path}/forecasts")
+def forecasts(context: ContextOf, model: str, version: str | None = None) -> list[SeriesAnswer]:
+    """The model's series: their newest points as they were judged, anomalies among them, and the hour ahead.
+
+    Empty where this collector does not follow series, because another one has the lease or it has only just begun.
+    """
+    spec_of(context, model)
+    if context.forecasts is None:
+        return []
+    return [SeriesAnswer.of(view) for view in context.forecasts.views(model, version)]
 
 
 def model(context: ContextOf, model: str) -> ModelAnswer:

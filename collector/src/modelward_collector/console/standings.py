@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
+from modelward_collector.checks import drift_history
+from modelward_collector.checks.drift_since import Since, from_detail
 from modelward_collector.checks.result import CheckKind, CheckResult, Finding, Status
 from modelward_collector.context import Context, Entry
 from modelward_collector.models import ModelSpec, Task
@@ -16,7 +18,7 @@ from modelward_collector.store.protocol import SeenModel
 
 T = TypeVar("T")
 
-DRIFT = "drift"
+DRIFT = drift_history.TEST
 """The `test` of a finding that is a feature's drift."""
 
 _METRICS = {
@@ -49,6 +51,13 @@ def drift_findings(result: CheckResult) -> list[Finding]:
     return sorted(found, key=lambda finding: (not flagged(finding), -_score(finding), finding.subject))
 
 
+def joint_finding(result: CheckResult) -> Finding | None:
+    """On features that no longer move together as they did; None when they do, or it was not judged."""
+    return next(
+        (finding for finding in result.findings if finding.test == drift_history.JOINT_TEST and flagged(finding)), None
+    )
+
+
 def _score(finding: Finding) -> float:
     return finding.value if finding.value is not None and math.isfinite(finding.value) else -1.0
 
@@ -61,6 +70,12 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
 def since(result: CheckResult) -> datetime | None:
     """Since when it stands as it does: the earliest `since` of the findings that ask for attention."""
     return min((finding.since for finding in result.findings if finding.since and flagged(finding)), default=None)
+
+
+def change_of(finding: Finding | None) -> Since | None:
+    """When the change most likely was, with its interval; None where only flagged windows tell."""
+    found = finding.detail.get("change") if finding is not None else None
+    return from_detail(found) if found else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from modelward_collector.console.history import Past
 from modelward_collector.console.pages.missing import missing
 from modelward_collector.console.pages.model import RANGES, range_of, span_of
 from modelward_collector.console.site import PageView, Site
-from modelward_collector.console.standings import DRIFT, Standing, flagged, standing_of
+from modelward_collector.console.standings import DRIFT, Standing, change_of, flagged, standing_of
 
 _PARTS = 12
 """Segment values and versions that are drawn apart."""
@@ -131,6 +131,7 @@ def feature_page(site: Site, model: str, name: str, query: Mapping[str, str]) ->
             "result": result,
             "historical": bool(asked) and (standing.drift is None or standing.drift.id != asked),
             "finding": finding,
+            "change": change_of(finding),
             "ranges": RANGES,
             "range": chosen,
             "query": {"window": query.get("window"), "result": asked},

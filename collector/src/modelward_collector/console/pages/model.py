@@ -16,6 +16,7 @@ from modelward_collector.console.charts.line import finite, value_range
 from modelward_collector.console.history import Past
 from modelward_collector.console.pages import drift_panel
 from modelward_collector.console.pages.missing import missing
+from modelward_collector.console.pages.series_panel import series_charts
 from modelward_collector.console.site import Moment, PageView, Site, metric_words
 from modelward_collector.console.standings import (
     DRIFT,
@@ -23,6 +24,7 @@ from modelward_collector.console.standings import (
     Standing,
     drift_counts,
     flagged,
+    joint_finding,
     metrics,
     performance,
     since,
@@ -158,7 +160,9 @@ def model_page(site: Site, name: str, query: Mapping[str, str]) -> PageView:
             "performance": _performance(site, standing, scored, query.get("metric", ""), moment, version_names),
             "traffic": _traffic(site, name, span, health, moment),
             "versions": _versions(standing, drift, scored, moment),
+            "series": series_charts(site, name, moment),
             "segments": _segments(site, standing),
+            "joint": joint_finding(standing.drift) if standing.drift else None,
         },
         section="models",
     )

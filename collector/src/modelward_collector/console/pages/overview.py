@@ -18,6 +18,7 @@ from modelward_collector.console.standings import (
     Standing,
     drift_counts,
     flagged,
+    joint_finding,
     performance,
     standings,
     worst_first,
@@ -39,6 +40,7 @@ class Row:
     drifted: int
     judged: int
     drifting: Sequence[Finding]
+    joint: Finding | None
     quality: CheckResult | None
     quality_issues: Sequence[Finding]
     performance: Performance | None
@@ -108,6 +110,7 @@ def _row(site: Site, standing: Standing, moment: Moment) -> Row:
         drifted,
         judged,
         standing.drifting,
+        joint_finding(standing.drift) if standing.drift else None,
         quality,
         worst_first(finding for finding in quality.findings if flagged(finding)) if quality else [],
         performance(latest, standing.spec) if latest else None,

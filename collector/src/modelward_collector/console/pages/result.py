@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from modelward_collector.checks.result import CheckKind, CheckResult, Finding, Status
 from modelward_collector.console import human
 from modelward_collector.console.pages import drift_panel
 from modelward_collector.console.pages.missing import missing
 from modelward_collector.console.site import CHECK_WORDS, PageView, Site
-from modelward_collector.console.standings import DRIFT, since
+from modelward_collector.console.standings import DRIFT, joint_finding, since
 
 _QUIET = 200
 """Findings in order that are listed; a model with a thousand features has the rest in its JSON."""
@@ -48,10 +49,18 @@ def result_page(site: Site, result_id: str) -> PageView:
             "unlisted": max(0, sum(item.status in (Status.OK, Status.NO_DATA) for item in findings) - _QUIET),
             "numbers": _numbers(result),
             "multiples": drift_panel.multiples(site, result) if result.check is CheckKind.DRIFT else [],
+            "pairs": _pairs(result),
             "feature_names": {item.subject for item in findings if item.test == DRIFT},
         },
         section="models",
     )
+
+
+def _pairs(result: CheckResult) -> Sequence[Mapping[str, Any]]:
+    """The pairs of features that no longer move together as they did, the largest change first."""
+    joint = joint_finding(result)
+    pairs: Sequence[Mapping[str, Any]] = joint.detail.get("contributors", ()) if joint is not None else ()
+    return pairs
 
 
 def _rank(finding: Finding) -> tuple[int, bool, float, str]:
