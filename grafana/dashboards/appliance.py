@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from grafana.dashboards.look import (
     BAD,
+    BAD_FILL,
     BLUE,
     FAILED,
-    GOOD,
+    FILLED_NONE_IS_GOOD,
     LIGHT,
     NONE_IS_BEST,
-    NONE_IS_GOOD,
+    OK_FILL,
     PLAIN,
     SILENT,
     TEAL,
     VIOLET,
     WARNING,
+    WARNING_FILL,
     Column,
     Line,
     Page,
@@ -44,9 +46,14 @@ _DAY = 86_400
 _NOW = "$__rate_interval"
 
 _UP = (
-    f'label_replace(min by (job) (up{{{_SERVICES}}}), "service", "$1", "job", "(.+)")'
+    f'sum by (service) (label_replace(min by (job) (up{{{_SERVICES}}}), "service", "$1", "job", "(.+)"))'
     f" or min by (service) (probe_success{{{_PROBED}}})"
 )
+_STORE = (
+    'max(modelward_elasticsearch_health{status="red"}) * 2 + max(modelward_elasticsearch_health{status="yellow"})'
+    " or 2 * (1 - min(modelward_store_up))"
+)
+"""0 green, 1 yellow, 2 red; of the embedded store 0 when it answers."""
 _EXPIRY = 'min by (service, instance) (probe_ssl_earliest_cert_expiry{job=~"published|certificates"}) - time()'
 
 
@@ -66,7 +73,7 @@ def page() -> Page:
         sections=(
             Section("", (_answer(), _services())),
             Section("Checks", (_checks(), _lateness())),
-            Section("Stores and alerting", (_stores(), _notifying())),
+            Section("Prometheus and Alertmanager", (_stores(), _notifying())),
             Section("Backups, certificates and logins", (_backups(),)),
             Section("The machine", (_machine(),)),
         ),
@@ -84,7 +91,7 @@ def _answer() -> Line:
                 "Services that do not answer Prometheus or the probe from outside. Good is 0; the timeline below "
                 "says which.",
                 Query(f"count(({_UP}) == 0) or vector(0)"),
-                steps=NONE_IS_GOOD,
+                steps=FILLED_NONE_IS_GOOD,
                 filled=True,
             ),
         ),
@@ -94,12 +101,8 @@ def _answer() -> Line:
                 "Store",
                 "Elasticsearch's own word: yellow lacks copies, red lacks data. With the embedded store, whether "
                 "it answers.",
-                Query(
-                    '2 * max(modelward_elasticsearch_health{status="red"}) + '
-                    'max(modelward_elasticsearch_health{status="yellow"})'
-                    " or 2 * (1 - min(modelward_store_up))"
-                ),
-                mappings=((0, "Green", GOOD), (1, "Yellow", WARNING), (2, "Red", BAD)),
+                Query(_STORE),
+                mappings=((0, "Green", OK_FILL), (1, "Yellow", WARNING_FILL), (2, "Red", BAD_FILL)),
                 filled=True,
             ),
         ),
@@ -159,9 +162,16 @@ def _services() -> Line:
             14,
             states(
                 "Services",
-                "Whether each answered: those that Prometheus scrapes, and by probe what people and agents open.",
+                "Whether each answered: those that Prometheus scrapes, by probe what people and agents open, and the "
+                "store, which is degraded while it lacks copies.",
                 Query(_UP, "{{service}}"),
-                mappings=((0, "Down", BAD), (1, "Up", GOOD)),
+                Query(f"1 - ({_STORE}) + 2 * (({_STORE}) == bool 1)", "store"),
+                mappings=(
+                    (-1, "Down", BAD_FILL),
+                    (0, "Down", BAD_FILL),
+                    (1, "Up", OK_FILL),
+                    (2, "Degraded", WARNING_FILL),
+                ),
             ),
         ),
         (
@@ -179,7 +189,7 @@ def _services() -> Line:
 
 def _checks() -> Line:
     def runs(status: str) -> str:
-        return f'sum(increase(modelward_check_runs_total{{status="{status}"}}[{_NOW}]))'
+        return f'sum(increase(modelward_check_runs_total{{status="{status}"}}[$__interval]))'
 
     slow = "sum by (check, le) (rate(modelward_check_duration_seconds_bucket[30m]))"
     return line(
@@ -197,8 +207,9 @@ def _checks() -> Line:
                 Query(runs("error"), "Failed"),
                 bars=True,
                 stacked=True,
+                every="5m",
                 styles=[
-                    Style("OK", GOOD),
+                    Style("OK", OK_FILL),
                     Style("No data", SILENT),
                     Style("Warning", WARNING),
                     Style("Critical", BAD),
@@ -261,27 +272,7 @@ def _stores() -> Line:
     return line(
         8,
         (
-            8,
-            lines(
-                "Elasticsearch",
-                "The colour that the cluster says it has: green all is well, yellow copies are missing, red data "
-                "is missing.",
-                Query('max(modelward_elasticsearch_health{status="green"})', "Green"),
-                Query('max(modelward_elasticsearch_health{status="yellow"})', "Yellow"),
-                Query('max(modelward_elasticsearch_health{status="red"})', "Red"),
-                Query("min(modelward_store_up)", "Answers"),
-                decimals=0,
-                maximum=1,
-                styles=[
-                    Style("Green", GOOD),
-                    Style("Yellow", WARNING),
-                    Style("Red", BAD),
-                    Style("Answers", BLUE, dashed=True),
-                ],
-            ),
-        ),
-        (
-            8,
+            12,
             lines(
                 "Prometheus takes in",
                 "Samples a second, and series in memory at the right. A jump in series is a label with too many "
@@ -292,7 +283,7 @@ def _stores() -> Line:
             ),
         ),
         (
-            8,
+            12,
             lines(
                 "Prometheus evaluates",
                 "How long each group of rules took. Beyond 10 seconds alerts come late (the dashed line).",
@@ -301,7 +292,7 @@ def _stores() -> Line:
                     "{{rule_group}}",
                 ),
                 unit="s",
-                legend=False,
+                ranked=True,
                 steps=Steps("transparent", ((10, BAD),)),
             ),
         ),
@@ -309,16 +300,17 @@ def _stores() -> Line:
 
 
 def _notifying() -> Line:
-    sent = f"sum by (integration) (rate(alertmanager_notifications_total[{_NOW}]) * 60)"
-    failed = f"sum by (integration) (rate(alertmanager_notifications_failed_total[{_NOW}]) * 60)"
+    of = '{job="alertmanager"}'
+    sent = f"sum by (integration) (rate(alertmanager_notifications_total{of}[{_NOW}]) * 60)"
+    failed = f"sum by (integration) (rate(alertmanager_notifications_failed_total{of}[{_NOW}]) * 60)"
     return line(
         8,
         (
             8,
             lines(
                 "Notifications sent",
-                "A minute, by the way they take.",
-                Query(f"({sent}) > 0 or sum(rate(alertmanager_notifications_total[{_NOW}]) * 60)", "{{integration}}"),
+                "A minute, by the four ways that are used most.",
+                Query(leading(sent, 4), "{{integration}}"),
                 unit="cpm",
             ),
         ),
@@ -327,10 +319,7 @@ def _notifying() -> Line:
             lines(
                 "Notifications that failed",
                 "A minute. Any is a receiver that does not answer: nobody is told.",
-                Query(
-                    f"({failed}) > 0 or sum(rate(alertmanager_notifications_failed_total[{_NOW}]) * 60)",
-                    "{{integration}}",
-                ),
+                Query(leading(failed, 4), "{{integration}}"),
                 unit="cpm",
                 colour=BAD,
             ),
@@ -388,15 +377,16 @@ def _backups() -> Line:
             8,
             lines(
                 "Logins",
-                "A minute, at the gateway and the console. Many refusals are somebody who guesses; lock-out follows.",
-                Query(f"sum by (outcome) (rate(modelward_logins_total[{_NOW}]) * 60)", "{{outcome}}"),
-                unit="cpm",
+                "At the gateway and the console. Many refusals are somebody who guesses; lock-out follows.",
+                Query("sum by (outcome) (increase(modelward_logins_total[$__interval]))", "{{outcome}}"),
                 bars=True,
                 stacked=True,
+                every="10m",
+                decimals=0,
                 styles=[
-                    Style("(?i)(success|granted|ok).*", TEAL),
-                    Style("(?i)(refused|failed|denied|wrong).*", WARNING),
-                    Style("(?i)lock.*", BAD),
+                    Style("(success|granted|ok).*", TEAL),
+                    Style("(refused|failed|denied|wrong).*", WARNING),
+                    Style("lock.*", BAD),
                 ],
                 no_value="Nobody has logged in",
             ),

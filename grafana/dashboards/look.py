@@ -54,7 +54,20 @@ ELASTICSEARCH: Final = model.DataSourceRef(type_val="elasticsearch", uid="modelw
 SITE: Final = "@@SITE_URL@@"
 """Stands for the address of the console in what the code emits; the emitted file has the template's variable there."""
 
-STATES: Final = (("OK", GOOD), ("No data", SILENT), ("Warning", WARNING), ("Critical", BAD), ("Check failed", FAILED))
+OK_FILL: Final = "#2E6B46"
+WARNING_FILL: Final = "#E0B400"
+BAD_FILL: Final = "#D92F43"
+FAILED_FILL: Final = "#8F3BB8"
+SILENT_FILL: Final = "#4A4C54"
+"""The same for whole areas: what is well recedes, so that what is not stands out."""
+
+STATES: Final = (
+    ("OK", OK_FILL),
+    ("No data", SILENT_FILL),
+    ("Warning", WARNING_FILL),
+    ("Critical", BAD_FILL),
+    ("Check failed", FAILED_FILL),
+)
 """What 0 to 4 of `modelward_check_status` mean."""
 
 
@@ -85,6 +98,11 @@ AMOUNT: Final = Steps(BLUE)
 TEXT: Final = Steps(PLAIN)
 NONE_IS_GOOD: Final = Steps(GOOD, ((1, BAD),))
 NONE_IS_BEST: Final = Steps(GOOD, ((1, WARNING),))
+FILLED_NONE_IS_GOOD: Final = Steps(OK_FILL, ((1, BAD_FILL),))
+FILLED_NONE_IS_BEST: Final = Steps(OK_FILL, ((1, WARNING_FILL),))
+ANY_IS_BAD: Final = Steps(PLAIN, ((1, BAD),))
+ANY_IS_NEWS: Final = Steps(PLAIN, ((1, WARNING),))
+"""In tables, where zeros need no colour."""
 
 
 def at_least(good: float, acceptable: float) -> Steps:
@@ -108,8 +126,20 @@ def values(*texts: tuple[float | str, str, str | None]) -> list[model.ValueMappi
     return [model.ValueMap(options=options)]
 
 
+def ranges(*spans: tuple[float | None, float | None, str, str]) -> list[model.ValueMapping]:
+    """Value mappings of spans: (from, to, text, colour)."""
+    return [
+        model.RangeMap(
+            options=model.DashboardRangeMapOptions(
+                from_val=low, to=high, result=model.ValueMappingResult(text=text, color=colour, index=i)
+            )
+        )
+        for i, (low, high, text, colour) in enumerate(spans)
+    ]
+
+
 STANDING: Final = tuple((value, text, colour) for value, (text, colour) in enumerate(STATES))
-UP: Final = ((0, "Down", BAD), (1, "Up", GOOD))
+UP: Final = ((0, "Down", BAD_FILL), (1, "Up", OK_FILL))
 
 
 # -- links ----------------------------------------------------------------------------------------------------------
@@ -284,26 +314,39 @@ def lines(
     no_value: str = "Nothing in this time",
     links: Sequence[Link] = (),
     gaps: bool = True,
-    axis: str = "",
+    ranked: bool = False,
+    soft_minimum: float | None = None,
+    every: str = "",
 ) -> Panel:
-    """A course over time. With `steps` their bounds are drawn as dashed lines; without `colour` and styles the series
-    go from blue to violet by how large they are."""
+    """A course over time.
+
+    With `steps` their bounds are drawn as dashed lines. Without `colour` and styles the series go from blue to violet
+    by how large they are, and `ranked` lists them beside it in that order. Counts of what happened take `every`, the
+    shortest span that one bar stands for.
+    """
     panel = timeseries.Panel()
     _common(panel, title, description, unit, no_value, links)
     _targets(panel, queries)
     shown = common.VizLegendOptions().display_mode(commons.LegendDisplayMode.LIST)
-    panel.legend(shown.placement(commons.LegendPlacement.BOTTOM).show_legend(legend).calcs([]))
+    if ranked:
+        shown.display_mode(commons.LegendDisplayMode.TABLE).sort_by("Last *").sort_desc(True).width(250)
+    place = commons.LegendPlacement.RIGHT if ranked else commons.LegendPlacement.BOTTOM
+    panel.legend(shown.placement(place).show_legend(legend).calcs(["lastNotNull"] if ranked else []))
+    if every:
+        panel.interval(every)
     panel.tooltip(common.VizTooltipOptions().mode(commons.TooltipDisplayMode.MULTI).sort(commons.SortOrder.DESCENDING))
     panel.line_width(2 if not bars else 0).show_points(commons.VisibilityMode.NEVER)
     panel.line_interpolation(commons.LineInterpolation.LINEAR).span_nulls(not gaps)
     panel.fill_opacity(70 if bars else 35 if stacked else 8).gradient_mode(commons.GraphGradientMode.NONE)
-    panel.axis_border_show(False).axis_label(axis).point_size(4)
+    panel.axis_border_show(False).point_size(4)
     if bars:
         panel.draw_style(commons.GraphDrawStyle.BARS)
     if stacked:
         panel.stacking(common.StackingConfig().mode(commons.StackingMode.NORMAL).group("A"))
     if minimum is not None:
         panel.min(minimum)
+    if soft_minimum is not None:
+        panel.axis_soft_min(soft_minimum)
     if maximum is not None:
         panel.max(maximum)
     if decimals is not None:
@@ -445,15 +488,16 @@ def states(
     title: str,
     description: str,
     *queries: Query,
-    mappings: Sequence[tuple[float | str, str, str | None]],
+    mappings: Sequence[tuple[float | str, str, str | None]] = (),
+    spans: Sequence[tuple[float | None, float | None, str, str]] = (),
     no_value: str = "Nothing in this time",
     links: Sequence[Link] = (),
 ) -> Panel:
-    """A row for each series, coloured by the state it was in."""
+    """A row for each series, coloured by the state it was in: a value of `mappings`, or within one of `spans`."""
     panel = statetimeline.Panel()
     _common(panel, title, description, "short", no_value, links)
     _targets(panel, queries)
-    panel.mappings(values(*mappings)).thresholds(_Built(TEXT.build()))
+    panel.mappings(values(*mappings) if mappings else ranges(*spans)).thresholds(_Built(TEXT.build()))
     panel.color_scheme(_colour(model.FieldColorModeId.THRESHOLDS))
     panel.merge_values(True).show_value(commons.VisibilityMode.NEVER).row_height(0.8).fill_opacity(85).line_width(0)
     panel.align_value(commons.TimelineValueAlignment.LEFT)
@@ -520,7 +564,11 @@ def levels(title: str, description: str, query: str) -> Panel:
     panel.legend(shown.placement(commons.LegendPlacement.BOTTOM).show_legend(True).calcs([]))
     panel.tooltip(common.VizTooltipOptions().mode(commons.TooltipDisplayMode.MULTI).sort(commons.SortOrder.DESCENDING))
     panel.color_scheme(_colour(model.FieldColorModeId.FIXED, BLUE))
-    for name, colour in (("(?i)(error|critical|fatal)", BAD), ("(?i)warn(ing)?", WARNING), ("(?i)debug|other", SILENT)):
+    for name, colour in (
+        ("(ERROR|error|CRITICAL|critical|FATAL|fatal)", BAD),
+        ("(WARN|warn)(ING|ing)?", WARNING),
+        ("DEBUG|debug|other", SILENT),
+    ):
         panel.override_by_regexp(f"/^({name})$/", Style("", colour).properties())
     return panel
 

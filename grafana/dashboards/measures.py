@@ -98,7 +98,7 @@ def performance_margin(chosen: str) -> str:
     least = f'max by (model, metric) (modelward_performance_threshold{{{chosen}, bound="min"}})'
     most = f'min by (model, metric) (modelward_performance_threshold{{{chosen}, bound="max"}})'
     low, high = f"min by (model, metric) ({value})", f"max by (model, metric) ({value})"
-    return f"({low} - {least}) / {least} or ({most} - {high}) / {most}"
+    return f"(({low} - {least}) / {least} or ({most} - {high}) / {most})"
 
 
 def business(event: str, chosen: str, span: str, *by: str) -> str:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from grafana.dashboards.look import (
+    ANY_IS_BAD,
     BAD,
+    BAD_FILL,
     BLUE,
     FIELD_MODEL,
-    GOOD,
+    FILLED_NONE_IS_BEST,
     NONE_IS_BEST,
     NONE_IS_GOOD,
+    OK_FILL,
     PLAIN,
+    SILENT_FILL,
     TEAL,
     VIOLET,
     WARNING,
+    WARNING_FILL,
     Column,
     Line,
     Link,
@@ -40,10 +45,10 @@ _HOST = 'host=~"$host"'
 _PIPELINE = 'pipeline=~"$pipeline"'
 _NOW = "$__rate_interval"
 _SEVERITY = (
-    ("1", "1 · now", BAD),
-    ("2", "2 · today", BAD),
-    ("3", "3 · this week", WARNING),
-    ("4", "4 · to know", PLAIN),
+    ("1", "1 · now", BAD_FILL),
+    ("2", "2 · today", BAD_FILL),
+    ("3", "3 · this week", WARNING_FILL),
+    ("4", "4 · to know", SILENT_FILL),
 )
 
 
@@ -81,7 +86,7 @@ def _answer() -> Line:
                 "Alerts that fire",
                 "Of severity 1 to 3; 4 is only to know. Good is 0.",
                 Query(f'count({ALERT}{{alertstate="firing", severity=~"1|2|3"}}) or vector(0)'),
-                steps=NONE_IS_BEST,
+                steps=FILLED_NONE_IS_BEST,
                 filled=True,
             ),
         ),
@@ -179,7 +184,7 @@ def _alerts() -> Line:
                 "Agents",
                 "Whether Prometheus reached each agent.",
                 Query(f'min by (host) (up{{job=~"agents|appliance-agent", {_HOST}}})', "{{host}}"),
-                mappings=((0, "Silent", BAD), (1, "Answers", GOOD)),
+                mappings=((0, "Silent", BAD_FILL), (1, "Answers", OK_FILL)),
             ),
         ),
     )
@@ -256,7 +261,7 @@ def _pipelines() -> Line:
                     "Failed",
                     f'sum {by} (increase(modelward_stage_runs_total{{status="failed", {_PIPELINE}}}[$__range]))',
                     decimals=0,
-                    steps=NONE_IS_GOOD,
+                    steps=ANY_IS_BAD,
                     empty="0",
                 ),
                 Column(
@@ -266,7 +271,7 @@ def _pipelines() -> Line:
                     unit="s",
                     decimals=1,
                 ),
-                Column("Rows", f"sum {by} (increase(modelward_stage_rows_total{{{_PIPELINE}}}[$__range]))", decimals=0),
+                Column("Rows", f"sum {by} (increase(modelward_stage_rows_total{{{_PIPELINE}}}[$__range]))"),
                 sort="Failed",
                 no_value="No pipeline reports its stages",
             ),
@@ -279,7 +284,7 @@ def _runs() -> Line:
         f"sum by (pipeline, stage) (rate(modelward_stage_duration_seconds_sum{{{_PIPELINE}}}[30m]))"
         f" / (sum by (pipeline, stage) (rate(modelward_stage_duration_seconds_count{{{_PIPELINE}}}[30m])) > 0)"
     )
-    runs = 'sum(increase(modelward_stage_runs_total{{status="{status}", {chosen}}}[$__rate_interval]))'
+    runs = 'sum(increase(modelward_stage_runs_total{{status="{status}", {chosen}}}[$__interval]))'
     return line(
         8,
         (
@@ -291,6 +296,8 @@ def _runs() -> Line:
                 Query(f"{runs.format(status='failed', chosen=_PIPELINE)} or vector(0)", "Failed"),
                 bars=True,
                 stacked=True,
+                every="10m",
+                decimals=0,
                 styles=[Style("Succeeded", TEAL), Style("Failed", BAD)],
                 no_value="No pipeline reports its stages",
             ),
@@ -302,6 +309,7 @@ def _runs() -> Line:
                 "How long a stage took on average over half an hour, of the eight that take longest.",
                 Query(leading(mean, 8), "{{pipeline}} · {{stage}}"),
                 unit="s",
+                ranked=True,
                 no_value="No pipeline reports its stages",
                 gaps=False,
             ),
