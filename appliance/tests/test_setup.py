@@ -310,3 +310,12 @@ def test_killed_at_any_step_the_next_run_completes_it(
             assert (appliance.state / "secrets" / name).read_bytes() == value, f"step {step}: {name} was made twice"
         for name in mounted:
             assert set(tree(appliance.volumes / name)) == set(tree(whole.volumes / name))
+
+
+def test_what_a_killed_change_of_the_authority_left_is_removed(appliance: Place) -> None:
+    appliance.setup()
+    left = appliance.state / "tls" / f"{files.ASIDE}used"
+    left.mkdir()
+    (left / "ca.key").write_text("old")
+    assert appliance.setup() == []
+    assert not left.exists()

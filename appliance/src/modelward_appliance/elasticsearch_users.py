@@ -49,9 +49,8 @@ ROLES: Final[Mapping[str, Mapping[str, Any]]] = {
         "cluster": ["monitor", "manage_index_templates"],
         "indices": [_indices(["modelward-*"], "read", "write", "manage")],
     },
-    # `create_doc` neither overwrites nor deletes. It does bring the right to add fields to a mapping, without which there
-    # is no privilege to create; the gateway passes nothing but `_bulk` and `_alias`. Metadata resolves an alias to the
-    # index that is written to.
+    # `create_doc` neither overwrites nor deletes. The right to add fields to a mapping comes with it; nothing grants
+    # the one without the other; the gateway passes only `_bulk` and `_alias`. Metadata resolves an alias to its index.
     "modelward_agent": {
         "cluster": [],
         "indices": [_indices(_SHIPPED, "create_doc", "view_index_metadata")],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,8 +77,11 @@ def folder(path: Path, *, mode: int = FOLDER_MODE, owner: Owner | None = None) -
 
 def remove_asides(below: Path) -> None:
     """Remove what killed runs left half written."""
-    for path in below.rglob(f"{ASIDE}*"):
-        path.unlink(missing_ok=True)
+    for path in sorted(below.rglob(f"{ASIDE}*")):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def sync_folder(path: Path) -> None:
