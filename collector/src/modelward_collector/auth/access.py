@@ -80,7 +80,7 @@ class Access:
     ) -> None:
         self.settings = settings
         self._now = now
-        self._refusals_take = refusals_take
+        self.refusals_take = refusals_take
         session = settings.session
         keys = [read_secret(file) for file in (session.key_file, session.previous_key_file) if file is not None]
         self.signer = Signer(keys)
@@ -188,9 +188,9 @@ class Access:
         self._refuse(typed, address, RefusedError(Refusal.BAD_FORM, "The form's token is missing, old or another's."))
 
     async def _take_time(self, begun: float) -> None:
-        if self._refusals_take > 0:
+        if self.refusals_take > 0:
             took = time.monotonic() - begun
-            await asyncio.sleep(self._refusals_take - took % self._refusals_take)
+            await asyncio.sleep(self.refusals_take - took % self.refusals_take)
 
     # -- sessions -----------------------------------------------------------------------------------------------
     async def session_of(self, token: str, address: str) -> Session | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 HOME: Final = "/"
 LONGEST: Final = 2_048
+_CONTROLS: Final = frozenset(map(chr, [*range(0x20), 0x7F]))
 _REPEATEDLY: Final = 5
 """As often as anything on the way might decode it."""
 
@@ -17,19 +18,14 @@ def local(given: str, home: str = HOME) -> str:
     Browsers take a backslash for a slash and leave out tabs and line ends, and something on the way may decode it, so
     none of these may be in it, nor appear when it is decoded.
     """
-    if len(given) > LONGEST or not given.startswith("/"):
+    if len(given) > LONGEST or not given.isascii() or not given.isprintable() or " " in given:
         return home
-    path, reading = given.partition("?")[0].partition("#")[0], given
+    path = given.partition("?")[0].partition("#")[0]
     for _ in range(_REPEATEDLY):
-        if any(ord(letter) <= 0x20 or ord(letter) == 0x7F for letter in path) or "\\" in path or path.startswith("//"):
+        if not path.startswith("/") or path.startswith("//") or "\\" in path or not _CONTROLS.isdisjoint(path):
             return home
         decoded = unquote(path)
         if decoded == path:
-            break
+            return home if "\\" in given else given
         path = decoded
-    else:
-        return home
-    if not given.isascii() or not given.isprintable() or " " in given or "\\" in reading:
-        return home
-    parts = urlsplit(given)
-    return home if parts.scheme or parts.netloc else given
+    return home

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from modelward_collector.api.guard import OWN_KEYS, SAFE_METHODS
+from modelward_collector.api.guard import SAFE_METHODS
 from modelward_collector.api.problems import RETRY_AFTER_SECONDS, problem
 from modelward_collector.auth.access import Access
 from modelward_collector.auth.current import current_session, outside

@@ -20,10 +20,9 @@ MOST_KEYS: Final = 50_000
 class LockedError(Exception):
     """Too many failures; the next attempt is looked at after `seconds`."""
 
-    def __init__(self, seconds: float, *, begins: bool = False) -> None:
+    def __init__(self, seconds: float) -> None:
         super().__init__(f"locked for {seconds:.0f} s")
         self.seconds = seconds
-        self.begins = begins
 
 
 @dataclass(slots=True)
@@ -65,6 +64,9 @@ class Lockout:
             now = self._clock()
             wait = max((self._wait(key, now) for key in keys), default=0.0)
             if wait > 0:
+                for key in keys:
+                    if key in self._failures:
+                        self._failures.move_to_end(key)
                 raise LockedError(wait)
             begins = [self._count(key, now) for key in keys]
             return any(begins)
@@ -104,7 +106,7 @@ class Lockout:
         beyond = failures.count - self._allowed[key[0]]
         if beyond >= 0:
             failures.until = now + min(self._longest, FIRST_WAIT_SECONDS * 2.0 ** min(beyond, 40))
-        # The last to fail is the last to be forgotten.
+        # The last to try is the last to be forgotten.
         self._failures[key] = failures
         while len(self._failures) > self._most:
             self._failures.popitem(last=False)
