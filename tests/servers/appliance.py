@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 class Rendered:
     """One appliance's state, and the configuration folder of each service that is asked for.
 
-    `site` files ({name: content}) are what the operator would put into the state's `site/`, `variables` what would be in
+    `site` files ({name: content}) are what the operator would put into `site/`, `variables` what would be in
     `.env`. Every service has an address on 127.0.0.1.
     """
 
@@ -81,7 +81,7 @@ class Daemon:
         self._child: Child | None = None
 
     def __enter__(self) -> Any:
-        command = [
+        command: list[str | Path] = [
             self._program,
             *self._flags,
             f"--web.config.file={self.config / 'web.yml'}",

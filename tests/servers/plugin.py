@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.servers import docker as docker_engine
 from tests.servers import elasticsearch as elasticsearch_server
 from tests.servers.certificates import Authority
 from tests.servers.elasticsearch import Elasticsearch
@@ -29,9 +30,11 @@ if TYPE_CHECKING:
 AVAILABLE: dict[str, Callable[[], object]] = {
     "elasticsearch": elasticsearch_server.available,
     "prometheus": lambda: program("Prometheus", "prometheus"),
+    "alertmanager": lambda: program("Alertmanager", "alertmanager", "prometheus-alertmanager"),
     "chromium": lambda: program("Chromium", "chromium", "chromium-browser", "google-chrome"),
     "slapd": lambda: program("slapd", "slapd", "/usr/sbin/slapd"),
     "nginx": lambda: program("nginx", "nginx", "/usr/sbin/nginx"),
+    "docker": docker_engine.available,
 }
 """What tells whether a server can be started here, by raising ServerMissingError."""
 
