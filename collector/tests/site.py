@@ -135,6 +135,7 @@ class Place:
     collector_port: int
     stop_collector: Callable[[], None]
     start_collector: Callable[[], Collector]
+    cookies: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def ca(self) -> Path:
@@ -143,10 +144,16 @@ class Place:
     def browser(self, host: str = "localhost") -> Browser:
         return Browser(self.nginx.port, self.ca, host)
 
-    def logged_in(self, user: str) -> Browser:
+    def logged_in(self, user: str, *, anew: bool = False) -> Browser:
+        """A browser in which the user is logged in; the session is one for all tests unless `anew`."""
         browser = self.browser()
-        answer = browser.log_in(user)
-        assert answer.status == 303, (answer.status, answer.text[:2000])
+        if anew or user not in self.cookies:
+            answer = browser.log_in(user)
+            assert answer.status == 303, (answer.status, answer.text[:2000])
+            if not anew:
+                self.cookies[user] = dict(browser.cookies)
+        else:
+            browser.cookies = dict(self.cookies[user])
         return browser
 
     def raw(self, request: bytes, *, port: int | None = None, tls: bool = True) -> bytes:
