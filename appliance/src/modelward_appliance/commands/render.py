@@ -21,15 +21,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Render; one line for each change."""
+    from modelward_appliance import files
     from modelward_appliance.render import content_root
     from modelward_appliance.settings import load_site
     from modelward_appliance.setup import Setup, write_folder
 
     content = content_root()
     setup = Setup(load_site(os.environ, options.state / "site"), options.state, content)
-    setup.prepare()
     config = options.config or str(options.to.resolve())
     options.to.mkdir(mode=0o700, parents=True, exist_ok=True)
-    changes = write_folder(options.to, setup.rendered(BY_NAME[options.service], config), None)
+    service = BY_NAME[options.service]
+    with files.locked(options.state):
+        setup.prepare()
+        changes = write_folder(options.to, setup.rendered(service, config), None, keep=service.writable)
     print("\n".join([*setup.changes, *changes]) or "nothing to change")
     return 0

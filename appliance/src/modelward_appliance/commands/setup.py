@@ -17,13 +17,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run it; one line for each change."""
+    from modelward_appliance import files
     from modelward_appliance.render import content_root
     from modelward_appliance.settings import load_site
     from modelward_appliance.setup import Setup
 
     content = content_root()
     setup = Setup(load_site(os.environ, options.state / "site"), options.state, content)
-    setup.prepare()
-    setup.hand_out(options.volumes)
+    with files.locked(options.state):
+        setup.prepare()
+        setup.hand_out(options.volumes)
     print("\n".join(setup.changes) or "nothing to change")
     return 0
