@@ -34,6 +34,7 @@ from grafana.dashboards.look import (
     states,
     to_console,
     to_dashboard,
+    to_kibana,
 )
 from grafana.dashboards.measures import age, leading
 from grafana.dashboards.page import ALERTS
@@ -41,7 +42,6 @@ from grafana.dashboards.variables import datasource
 
 _SERVICES = 'job=~"collector|appliance-agent|prometheus|alertmanager|node-exporter|blackbox-exporter|backup"'
 _PROBED = 'job=~"published|internal"'
-_DISKS = 'fstype!~"tmpfs|overlay|squashfs|ramfs|nsfs|autofs|fuse.*", mountpoint!~"/(etc|run|proc|sys|dev).*"'
 _DAY = 86_400
 _NOW = "$__rate_interval"
 
@@ -68,6 +68,7 @@ def page() -> Page:
         links=(
             to_console("/prometheus/", "Prometheus"),
             to_console("/alertmanager/", "Alertmanager"),
+            to_kibana("modelward-incidents", "Kibana: incidents and audit"),
             to_dashboard("modelward-operations", "Operations"),
         ),
         sections=(
@@ -81,7 +82,6 @@ def page() -> Page:
 
 
 def _answer() -> Line:
-    free = f"node_filesystem_avail_bytes{{{_DISKS}}} / (node_filesystem_size_bytes{{{_DISKS}}} > 0)"
     return line(
         4,
         (
@@ -111,7 +111,7 @@ def _answer() -> Line:
             number(
                 "Fullest disk",
                 "Space left on the disk that has least. Elasticsearch stops taking documents below 5%.",
-                Query(f"min({free})"),
+                Query("min(device:node_filesystem_free:ratio)"),
                 unit="percentunit",
                 decimals=0,
                 steps=at_least(0.2, 0.1),
@@ -269,6 +269,7 @@ def _lateness() -> Line:
 
 
 def _stores() -> Line:
+    slowest = leading('max by (rule_group) (prometheus_rule_group_last_duration_seconds{job="prometheus"})', 8)
     return line(
         8,
         (
@@ -287,10 +288,7 @@ def _stores() -> Line:
             lines(
                 "Prometheus evaluates",
                 "How long each group of rules took. Beyond 10 seconds alerts come late (the dashed line).",
-                Query(
-                    leading('max by (rule_group) (prometheus_rule_group_last_duration_seconds{job="prometheus"})', 8),
-                    "{{rule_group}}",
-                ),
+                Query(f'label_replace({slowest}, "group", "$1", "rule_group", ".*;(.+)")', "{{group}}"),
                 unit="s",
                 ranked=True,
                 steps=Steps("transparent", ((10, BAD),)),
@@ -339,6 +337,9 @@ def _notifying() -> Line:
 
 
 def _backups() -> Line:
+    def logins(which: str) -> str:
+        return f"sum(increase(modelward_logins_total{{{which}}}[$__interval]))"
+
     return line(
         9,
         (
@@ -378,15 +379,19 @@ def _backups() -> Line:
             lines(
                 "Logins",
                 "At the gateway and the console. Many refusals are somebody who guesses; lock-out follows.",
-                Query("sum by (outcome) (increase(modelward_logins_total[$__interval]))", "{{outcome}}"),
+                Query(logins('outcome="success"'), "Let in"),
+                Query(logins('outcome!~"success|locked_out|unavailable"'), "Refused"),
+                Query(logins('outcome="locked_out"'), "Locked out"),
+                Query(logins('outcome="unavailable"'), "Directory silent"),
                 bars=True,
                 stacked=True,
                 every="10m",
                 decimals=0,
                 styles=[
-                    Style("(success|granted|ok).*", TEAL),
-                    Style("(refused|failed|denied|wrong).*", WARNING),
-                    Style("lock.*", BAD),
+                    Style("Let in", TEAL),
+                    Style("Refused", WARNING),
+                    Style("Locked out", BAD),
+                    Style("Directory silent", FAILED),
                 ],
                 no_value="Nobody has logged in",
             ),
@@ -401,12 +406,8 @@ def _machine() -> Line:
             8,
             bars(
                 "Disk in use",
-                "By file system. Above 80% make room or shorten the retention.",
-                Query(
-                    f"topk(8, 1 - node_filesystem_avail_bytes{{{_DISKS}}} / "
-                    f"(node_filesystem_size_bytes{{{_DISKS}}} > 0))",
-                    "{{mountpoint}}",
-                ),
+                "By device. Above 80% make room or shorten the retention.",
+                Query("topk(8, 1 - device:node_filesystem_free:ratio)", "{{device}}"),
                 unit="percentunit",
                 decimals=0,
                 maximum=1,

@@ -191,6 +191,7 @@ def _service() -> Line:
                 "line is the objective of 99.9%.",
                 Query(leading(availability(_CHOSEN, "30m", "model"), 8, lowest=True), "{{model}}"),
                 unit="percentunit",
+                decimals=2,
                 steps=Steps("transparent", ((0.999, GOOD),)),
                 minimum=None,
                 maximum=1,

@@ -182,7 +182,6 @@ def _models() -> Line:
 
 
 def _courses() -> Line:
-    worst = f"topk(12, avg_over_time(({model_standing(_MODEL)})[$__range:5m]))"
     return line(
         10,
         (
@@ -191,7 +190,7 @@ def _courses() -> Line:
                 "How models stood",
                 "The worst outcome of a model's checks at every moment; the twelve models that stood worst in "
                 "this time.",
-                Query(f"({model_standing(_MODEL)}) and {_at_the_end(worst)}", "{{model}}"),
+                Query(leading(model_standing(_MODEL), 12), "{{model}}"),
                 mappings=STANDING,
                 links=[to_model(SERIES_MODEL)],
             ),
@@ -210,11 +209,6 @@ def _courses() -> Line:
             ),
         ),
     )
-
-
-def _at_the_end(expression: str) -> str:
-    """A subquery's end is the time shown, and so is that of all in it."""
-    return f"{expression[: -len('[$__range:5m]))')]}[$__range:5m] @ end()))"
 
 
 def _hosts() -> Line:

@@ -49,7 +49,7 @@ VIOLET: Final = "#A352CC"
 PLAIN: Final = "#CCCCDC"
 
 PROMETHEUS: Final = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
-ELASTICSEARCH: Final = model.DataSourceRef(type_val="elasticsearch", uid="modelward-elasticsearch")
+ELASTICSEARCH: Final = model.DataSourceRef(type_val="elasticsearch", uid="elasticsearch")
 
 SITE: Final = "@@SITE_URL@@"
 """Stands for the address of the console in what the code emits; the emitted file has the template's variable there."""
@@ -179,6 +179,11 @@ def to_dashboard(uid: str, title: str) -> Link:
 def to_console(path: str, title: str = "Console") -> Link:
     """A page of the console."""
     return Link(title, f"{SITE}{path}", new_tab=True)
+
+
+def to_kibana(dashboard: str, title: str) -> Link:
+    """A dashboard of Kibana, by its id."""
+    return Link(title, f"{SITE}/kibana/app/dashboards#/view/{dashboard}", new_tab=True)
 
 
 SERIES_MODEL: Final = "${__field.labels.model:percentencode}"

@@ -30,6 +30,7 @@ from grafana.dashboards.look import (
     number,
     states,
     to_console,
+    to_kibana,
     to_technical,
 )
 from grafana.dashboards.measures import leading
@@ -68,7 +69,11 @@ def page() -> Page:
         description="One model: performance with and before labels, drift, quality, segments, what comes next.",
         variables=(datasource(), one_model(), newest_version(), _metric(), _segment(), _series()),
         annotations=(alerts, _DRIFT),
-        links=(to_console(_CONSOLE, "Console: this model"), to_technical("${model:percentencode}")),
+        links=(
+            to_console(_CONSOLE, "Console: this model"),
+            to_kibana("modelward-results", "Kibana: results"),
+            to_technical("${model:percentencode}"),
+        ),
         sections=(
             Section("", (_answer(), _performance())),
             Section("Drift and data quality", (_drift(), _checks())),

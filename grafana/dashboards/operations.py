@@ -35,6 +35,7 @@ from grafana.dashboards.look import (
     states,
     to_console,
     to_dashboard,
+    to_kibana,
     to_model,
 )
 from grafana.dashboards.measures import ALERT, age, leading
@@ -67,6 +68,7 @@ def page() -> Page:
         links=(
             to_console("/alertmanager/", "Alertmanager"),
             to_console("/checks", "Console: checks"),
+            to_kibana("modelward-incidents", "Kibana: incidents and audit"),
             to_dashboard("modelward-appliance", "Appliance"),
         ),
         sections=(

@@ -21,8 +21,8 @@ from grafana.dashboards.look import (
     lines,
     log_lines,
     number,
-    to_console,
     to_dashboard,
+    to_kibana,
     to_model,
 )
 from grafana.dashboards.measures import error_share, errors, latency, leading, predictions
@@ -33,7 +33,7 @@ _CHOSEN = 'model=~"$model", version=~"$version", host=~"$host"'
 _OF_MODEL = 'model=~"$model", host=~"$host"'
 _NOW = "$__rate_interval"
 
-_IN_LOGS = "model.name:($model:lucene) AND host.name:($host:lucene)"
+_IN_LOGS = "host.name:/${host:regex}/ AND (model:/${model:regex}/ OR (NOT _exists_:model))"
 
 
 def page() -> Page:
@@ -44,7 +44,11 @@ def page() -> Page:
         description="Traffic, errors, latency and missing values of the models, by version and host, and their logs.",
         variables=(datasource(), models(), versions(), hosts()),
         annotations=(ALERTS,),
-        links=(to_console("/logs", "Console: logs"), to_dashboard("modelward-model", "Model monitoring")),
+        links=(
+            to_kibana("modelward-logs", "Kibana: logs"),
+            to_kibana("modelward-predictions", "Kibana: predictions"),
+            to_dashboard("modelward-model", "Model monitoring"),
+        ),
         sections=(
             Section("", (_answer(), _traffic())),
             Section("Latency", (_latency(),)),
@@ -247,7 +251,7 @@ def _logs() -> Line:
             8,
             levels(
                 "Entries by level",
-                "Log and error entries of the chosen models and hosts, as they are in Elasticsearch.",
+                "Log and error entries of the chosen hosts, and of the chosen models where an entry names one.",
                 _IN_LOGS,
             ),
         ),
@@ -255,7 +259,7 @@ def _logs() -> Line:
             16,
             log_lines(
                 "Newest errors",
-                "Entries of level error or worse of the chosen models and hosts; a click shows all of an entry.",
+                "Entries of level error or worse, of the chosen hosts and models; a click shows all of an entry.",
                 f"log.level:(error OR ERROR OR critical OR CRITICAL OR fatal OR FATAL) AND {_IN_LOGS}",
             ),
         ),

@@ -17,7 +17,7 @@ ALL: Final = model.VariableOption(selected=True, text="All", value="$__all")
 
 def datasource() -> Variable:
     """Which Prometheus is asked: the appliance's own, or the long-term store beside it."""
-    chosen = model.VariableOption(selected=True, text="Prometheus", value="modelward-prometheus")
+    chosen = model.VariableOption(selected=True, text="Prometheus", value="prometheus")
     made = dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus").current(chosen)
     return made.description("The Prometheus that is asked.")
 

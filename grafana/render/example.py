@@ -330,7 +330,12 @@ class Day:
         yellow = self._since(2.8) * (1 - self._since(2.6))
         for status, values in (("green", 1 - yellow), ("yellow", yellow), ("red", np.zeros(self.n))):
             yield "modelward_elasticsearch_health", {**COLLECTOR, "status": status}, values
-        for outcome, rate in (("success", 0.004), ("refused", 0.0006)):
+        for outcome, rate in (
+            ("success", 0.004),
+            ("wrong_password", 0.0006),
+            ("locked_out", 0.0),
+            ("unavailable", 0.0),
+        ):
             yield "modelward_logins_total", {**COLLECTOR, "outcome": outcome}, self._counted(rate * self.busy)
 
     def _appliance(self) -> Iterator[Sample]:
@@ -371,16 +376,18 @@ class Day:
         ):
             yield "alertmanager_alerts", {**alertmanager, "state": state}, values
         backup = {"job": "backup", "instance": "backup:9479"}
-        day = np.floor((self.seconds - 3600) / 86_400)
+        day: Values = np.floor((self.seconds - 3600) / 86_400)
         yield "modelward_backup_last_success_timestamp_seconds", backup, day * 86_400 + 3600 + 190
         yield "modelward_backup_size_bytes", backup, 2.31e9 + 6e6 * (day - day[0])
         yield "modelward_backup_duration_seconds", backup, 188 + 4 * (day - day[0])
         yield "modelward_backup_failures_total", backup, np.zeros(self.n)
         node = {"job": "node-exporter", "instance": "node-exporter:9100"}
-        for mountpoint, size, used in (("/", 60e9, 0.34), ("/var/lib/docker", 900e9, 0.57)):
-            labels = {**node, "mountpoint": mountpoint, "fstype": "ext4", "device": "/dev/vda"}
+        for device, mountpoint, size, used in (("vda1", "/", 60e9, 0.34), ("vdb", "/var/lib/docker", 900e9, 0.57)):
+            labels = {**node, "mountpoint": mountpoint, "fstype": "ext4", "device": f"/dev/{device}"}
             yield "node_filesystem_size_bytes", labels, np.full(self.n, size)
-            yield "node_filesystem_avail_bytes", labels, size * (1 - used) - 6e5 * np.arange(self.n)
+            yield "node_filesystem_avail_bytes", labels, size * (1 - used) - 6e5 * np.arange(self.n, dtype=float)
+            ratio = {"instance": node["instance"], "device": labels["device"]}
+            yield "device:node_filesystem_free:ratio", ratio, 1 - used - 6e5 * np.arange(self.n, dtype=float) / size
         for cpu in range(4):
             for mode, share in (("idle", 0.72 - 0.15 * self.busy), ("user", 0.2 + 0.12 * self.busy)):
                 yield "node_cpu_seconds_total", {**node, "cpu": str(cpu), "mode": mode}, self._summed(share, 0.03)
@@ -395,7 +402,7 @@ class Day:
             ("ModelDataQuality", "3", "support-router", "service", 3.9),
         ):
             labels = {"alertname": alert, "severity": severity, "model": model, "team": team, "kind": "drift"}
-            on = np.where(self.ago <= hours, 1.0, np.nan)
+            on: Values = np.where(self.ago <= hours, 1.0, np.nan)
             yield "ALERTS", {**labels, "alertstate": "firing"}, on
             yield "ALERTS_FOR_STATE", labels, np.asarray(on * (self.end - hours * 3600))
 
