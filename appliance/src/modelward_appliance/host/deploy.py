@@ -17,6 +17,9 @@ from typing import Any, Final
 from modelward_appliance.host import images, preflight
 from modelward_appliance.host.docker import ONE_SHOTS, Compose, docker
 from modelward_appliance.host.environment import Environment, first_version
+from modelward_appliance.host.verify.check import Verdict
+from modelward_appliance.host.verify.command import verify
+from modelward_appliance.host.verify.site import Site
 from modelward_appliance.host.waiting import NotUpError, Watch, up, wait_until_well
 
 RENDERED: Final = "rendered.json"
@@ -173,8 +176,10 @@ def run(options: argparse.Namespace) -> int:
     except NotUpError as error:
         print(f"modelward: {error}", file=sys.stderr)
         return 1
-    _say_where(Environment.load(environment.file))
-    return 0
+    environment = Environment.load(environment.file)
+    works = options.no_verify or all(outcome.verdict is not Verdict.FAILED for outcome in verify(Site(environment)))
+    _say_where(environment)
+    return 0 if works else 1
 
 
 def _say_where(environment: Environment) -> None:
