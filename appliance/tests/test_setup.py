@@ -91,6 +91,25 @@ def test_only_what_differs_is_written_and_said(appliance: Place) -> None:
     assert {name for name in after if after[name] != digests[name]} == {"collector"}
 
 
+def test_what_services_read_again_by_themselves_asks_for_no_restart(appliance: Place) -> None:
+    appliance.setup()
+    digests = json.loads((appliance.state / "rendered.json").read_text())
+    enrol(appliance, "agent_one", "{PBKDF2}1000$c2FsdA==$aGFzaA==")
+    (appliance.state / "targets" / "one.yml").write_text("[]\n")
+    assert set(appliance.setup()) == {
+        "elasticsearch: users changed",
+        "elasticsearch: users_roles changed",
+        "elasticsearch-2: users changed",
+        "elasticsearch-2: users_roles changed",
+        "elasticsearch-3: users changed",
+        "elasticsearch-3: users_roles changed",
+        "prometheus: targets/one.yml added",
+        "backup: state/agents/one.json added",
+        "backup: state/targets/one.yml added",
+    }
+    assert json.loads((appliance.state / "rendered.json").read_text()) == digests
+
+
 def test_what_is_no_longer_rendered_goes(appliance: Place, content: Path) -> None:
     appliance.setup()
     (content / "gateway/config/html/50x.html").unlink()

@@ -26,6 +26,9 @@ class Service:
     writable: frozenset[str] = frozenset()
     """Files that it makes itself in its configuration folder, and that setup leaves alone."""
 
+    reread: tuple[str, ...] = ()
+    """Files, or folders with a slash, that it reads again by itself: a change of these needs no restart."""
+
     @property
     def key(self) -> str:
         """Its name in templates and variables."""
@@ -35,13 +38,19 @@ class Service:
 _KEYSTORE: Final = frozenset({"elasticsearch.keystore", "elasticsearch.keystore.tmp"})
 """Elasticsearch makes it at its first start, and does not start when it cannot; it holds no secret of ours."""
 
+_REALM: Final = ("users", "users_roles", "roles.yml", "service_tokens")
+
 SERVICES: Final = (
-    Service("elasticsearch", "elasticsearch/config", 1000, 1000, 9200, writable=_KEYSTORE),
-    Service("elasticsearch-2", "elasticsearch/config", 1000, 1000, 9200, profile="scale", writable=_KEYSTORE),
-    Service("elasticsearch-3", "elasticsearch/config", 1000, 1000, 9200, profile="scale", writable=_KEYSTORE),
+    Service("elasticsearch", "elasticsearch/config", 1000, 1000, 9200, writable=_KEYSTORE, reread=_REALM),
+    Service(
+        "elasticsearch-2", "elasticsearch/config", 1000, 1000, 9200, profile="scale", writable=_KEYSTORE, reread=_REALM
+    ),
+    Service(
+        "elasticsearch-3", "elasticsearch/config", 1000, 1000, 9200, profile="scale", writable=_KEYSTORE, reread=_REALM
+    ),
     Service("kibana", "kibana/config", 1000, 1000, 5601, profile="kibana"),
     Service("logstash", "logstash/config", 1000, 1000, 5044, profile="logstash"),
-    Service("prometheus", "prometheus/config/prometheus", 65534, 65534, 9090),
+    Service("prometheus", "prometheus/config/prometheus", 65534, 65534, 9090, reread=("targets/",)),
     Service("alertmanager", "prometheus/config/alertmanager", 65534, 65534, 9093),
     Service("node-exporter", "prometheus/config/node-exporter", 65534, 65534, 9100),
     Service("blackbox-exporter", "prometheus/config/blackbox-exporter", 65534, 65534, 9115),
@@ -49,7 +58,7 @@ SERVICES: Final = (
     Service("grafana", "grafana/config", 472, 0, 3000, profile="grafana", public=True),
     Service("collector", "appliance/config/collector", 10001, 10001, 8321),
     Service("agent", "appliance/config/agent", 10001, 10001, 9478),
-    Service("backup", "appliance/config/backup", 65534, 0, 9479),
+    Service("backup", "appliance/config/backup", 65534, 0, 9479, reread=("state/",)),
     Service("gateway", "gateway/config", 101, 101, 8443, public=True),
     Service("openldap", "compose/openldap/config", 10002, 10002, 1636, profile="openldap"),
 )

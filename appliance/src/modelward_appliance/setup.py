@@ -129,7 +129,7 @@ class Setup:
                 Owner(service.user, service.group),
                 keep=service.writable,
             )
-        digests = {name: _digest(contents) for name, contents in rendered.items()}
+        digests = {service.name: _digest(rendered[service.name], service.reread) for service in mounted}
         files.write(self.state / DIGESTS, (json.dumps(digests, indent=1) + "\n").encode(), owner=Owner.of(self.state))
 
 
@@ -191,8 +191,12 @@ def _text(path: Path) -> bytes:
     return path.read_bytes() if path.is_file() else b""
 
 
-def _digest(contents: Mapping[str, tuple[bytes, int]]) -> str:
+def _digest(contents: Mapping[str, tuple[bytes, int]], reread: tuple[str, ...]) -> str:
+    """Of all that the service reads at its start only."""
     digest = hashlib.sha256()
+    folders = tuple(name for name in reread if name.endswith("/"))
     for name, (content, mode) in sorted(contents.items()):
+        if name in reread or name.startswith(folders):
+            continue
         digest.update(f"{name}\0{mode}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
