@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any, Final
+from typing import Any
 
-from modelward_appliance.host.deploy import configure, mark_applied
+from modelward_appliance.host.deploy import configure
 from modelward_appliance.host.docker import Compose
 from modelward_appliance.host.environment import Environment
-
-READ_AGAIN: Final = frozenset({"elasticsearch", "elasticsearch-2", "elasticsearch-3", "prometheus", "backup"})
-"""These read by themselves what a new agent changes: users and targets in seconds, the backup its copy in its time."""
 
 
 def add_agent(environment: Environment, host: str, address: str | None = None) -> str:
@@ -18,7 +15,7 @@ def add_agent(environment: Environment, host: str, address: str | None = None) -
     compose = Compose(environment)
     words = ["--address", address] if address else []
     said = compose.once("setup", "modelward-appliance", "enrol", host, *words)
-    _apply(environment, compose)
+    configure(compose)
     return said.replace("/state/", f"{environment.state}/")
 
 
@@ -26,13 +23,8 @@ def remove_agent(environment: Environment, host: str) -> str:
     """Take a host's right to deliver away; what was done. `DockerError` when it has none."""
     compose = Compose(environment)
     said = compose.once("setup", "modelward-appliance", "remove-agent", host)
-    _apply(environment, compose)
-    return said
-
-
-def _apply(environment: Environment, compose: Compose) -> None:
     configure(compose)
-    mark_applied(environment, READ_AGAIN)
+    return said
 
 
 def add_command(subparsers: Any) -> None:
