@@ -29,7 +29,7 @@ class Rendered:
     `.env`. Every service has an address on 127.0.0.1.
     """
 
-    def __init__(self, folder: Path, site: Mapping[str, str] | None = None, **variables: str) -> None:
+    def __init__(self, folder: Path, site: Mapping[str, str] | None = None, /, **variables: str) -> None:
         self._place: Place = place(folder)
         files = self._place.state / "site"
         files.mkdir()
