@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
-from kibana.dashboards import logs
+from typing import Final
 
-DASHBOARDS = (logs.DASHBOARD,)
+from kibana.dashboards import incidents, logs, predictions, results
+from kibana.panels import Dashboard
+
+DASHBOARDS: Final[tuple[Dashboard, ...]] = (
+    logs.DASHBOARD,
+    predictions.DASHBOARD,
+    results.DASHBOARD,
+    incidents.DASHBOARD,
+)
