@@ -12,7 +12,7 @@ from typing import Any, Final
 from modelward_appliance.host.environment import COMPOSE_FOLDER, Environment
 
 COMPOSE_FILE: Final = COMPOSE_FOLDER / "compose.yaml"
-ONE_SHOTS: Final = frozenset({"setup", "setup-after", "volume-owners", "restore"})
+ONE_SHOTS: Final = frozenset({"setup", "setup-after", "setup-kibana", "volume-owners", "restore"})
 """Services that do their work and exit."""
 
 
