@@ -169,8 +169,11 @@ class Place:
 
 
 @contextmanager
-def deployed(folder: Path, authority: Authority, **overrides: str) -> Iterator[Place]:
-    """Everything running, out of the appliance's own setup; `overrides` are the collector's variables."""
+def deployed(folder: Path, authority: Authority, *, many_logins: bool = False, **overrides: str) -> Iterator[Place]:
+    """Everything running, out of the appliance's own setup; `overrides` are the collector's variables.
+
+    With `many_logins` the gateway lets a hundred times as many through.
+    """
     state, volumes = folder / "state", folder / "volumes"
     (state / "site").mkdir(parents=True)
     (state / "site" / "ldap-ca.crt").write_bytes(authority.path.read_bytes())
@@ -246,7 +249,8 @@ def deployed(folder: Path, authority: Authority, **overrides: str) -> Iterator[P
 
         running.callback(stop_collector)
         collector = start_collector()
-        nginx = running.enter_context(Nginx(place_of("gateway"), gateway_port))
+        moved = {"rate=60r/m": "rate=100r/s"} if many_logins else {}
+        nginx = running.enter_context(Nginx(place_of("gateway"), gateway_port, moved=moved))
         yield Place(
             volumes,
             slapd,

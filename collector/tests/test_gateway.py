@@ -355,6 +355,7 @@ def test_a_second_name_of_the_site_is_served_as_itself(place: Place) -> None:
     assert answer.startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
 def test_old_tls_is_refused(place: Place, version: ssl.TLSVersion) -> None:
     context = ssl.create_default_context(cafile=str(place.ca))
