@@ -60,6 +60,20 @@ def test_check_config_looks_at_the_sites_files_too(appliance: Place, capsys: pyt
     assert "site/tls.crt is not a PEM certificate" in capsys.readouterr().err
 
 
+def test_check_config_reads_the_models_and_says_all_at_once(
+    appliance: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = appliance.state / "site" / "models.d"
+    models.mkdir(parents=True)
+    (models / "fraud.yml").write_text("model: fraud\nonwer: risk\n")
+    (appliance.state / "agents").mkdir()
+    (appliance.state / "agents" / "one.json").write_text("{}")
+    assert main(["check-config", "--state", str(appliance.state)]) == 2
+    agents, model = capsys.readouterr().err.splitlines()
+    assert "agents/one.json is not an enrolled agent" in agents
+    assert f"{models}/fraud.yml: onwer: is not a key here; did you mean owner?" in model
+
+
 def test_a_service_is_rendered_for_bare_metal(
     appliance: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

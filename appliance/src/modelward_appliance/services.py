@@ -56,7 +56,7 @@ SERVICES: Final = (
     Service("blackbox-exporter", "prometheus/config/blackbox-exporter", 65534, 65534, 9115),
     Service("victoriametrics", "prometheus/config/victoriametrics", 65534, 65534, 8428, profile="scale"),
     Service("grafana", "grafana/config", 472, 0, 3000, profile="grafana", public=True),
-    Service("collector", "appliance/config/collector", 10001, 10001, 8321),
+    Service("collector", "appliance/config/collector", 10001, 10001, 8321, reread=("models.d/",)),
     Service("agent", "appliance/config/agent", 10001, 10001, 9478),
     Service("backup", "appliance/config/backup", 65534, 0, 9479, reread=("state/",)),
     Service("gateway", "gateway/config", 101, 101, 8443, public=True),

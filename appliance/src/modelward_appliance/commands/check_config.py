@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 from pathlib import Path
 
@@ -15,12 +16,32 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check; the errors are raised."""
+    """Check; SettingsError with every error there is."""
+    from modelward_agent.settings import SettingsError
     from modelward_appliance import elasticsearch_users, pki
     from modelward_appliance.settings import load_site
+    from modelward_collector.registry import Registry
 
-    site = load_site(os.environ, options.state / "site")
-    pki.own_pair(options.state / "site", site.settings.hosts)
-    elasticsearch_users.enrolled(options.state / "agents")
+    lines: list[str] = []
+    site = options.state / "site"
+    try:
+        settings = load_site(os.environ, site).settings
+        pki.own_pair(site, settings.hosts)
+    except SettingsError as error:
+        lines += error.lines
+    except pki.CertificateError as error:
+        lines.append(f"modelward: {error}")
+    try:
+        elasticsearch_users.enrolled(options.state / "agents")
+    except elasticsearch_users.EnrolledError as error:
+        lines.append(f"modelward: {error}")
+    # The registry also logs what is wrong, for a collector that goes on without it.
+    logging.disable(logging.ERROR)
+    try:
+        lines += [line for wrong in Registry(site / "models.d").errors.values() for line in wrong]
+    finally:
+        logging.disable(logging.NOTSET)
+    if lines:
+        raise SettingsError(lines)
     print("The configuration is valid.")
     return 0
