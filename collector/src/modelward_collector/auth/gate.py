@@ -24,8 +24,9 @@ from modelward_collector.store.protocol import StoreUnavailableError
 
 logger = logging.getLogger(__name__)
 
-OPEN: Final = frozenset({"/healthz", "/readyz", "/login", "/favicon.ico", "/_bulk", "/alerts/verify"})
-OPEN_BELOW: Final = ("/static/", "/_alias/")
+OPEN: Final = frozenset({"/healthz", "/readyz", "/login", "/favicon.ico", "/_bulk", "/alerts/verify", "/runbooks"})
+# Runbooks tell nothing of this site, and are read when the store that knows the sessions is away.
+OPEN_BELOW: Final = ("/static/", "/_alias/", "/runbooks/")
 """Answered without a session; `_bulk` and `_alias` have the agents' own key, `alerts/verify` has Alertmanager's."""
 
 OF_THE_GATEWAY: Final = "/auth/"

@@ -44,6 +44,10 @@ class Links:
         """A feature's page."""
         return self.to(f"/models/{part(model)}/features/{part(name)}", **query)
 
+    def runbook(self, name: str) -> str:
+        """What to do about the alert of that name."""
+        return self.to(f"/runbooks/{part(name)}")
+
     def result(self, result_id: str) -> str:
         """The page of one verdict; its route takes the rest of the path, so the id needs no more than quoting."""
         return self.to(f"/results/{quote(result_id, safe='~')}")

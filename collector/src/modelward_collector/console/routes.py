@@ -20,6 +20,7 @@ from modelward_collector.console.pages.missing import missing, refused, unavaila
 from modelward_collector.console.pages.model import model_page
 from modelward_collector.console.pages.overview import overview
 from modelward_collector.console.pages.result import result_page
+from modelward_collector.console.pages.runbook import runbook_page
 from modelward_collector.console.site import PageView, Site
 from modelward_collector.context import Context
 from modelward_collector.store.protocol import StoreUnavailableError
@@ -88,6 +89,15 @@ def console_router(context: Context, site: Site | None = None) -> APIRouter:
     @router.get("/logs")
     def logs(request: Request) -> HTMLResponse:
         return answer(lambda: logs_page(site, request.query_params))
+
+    @router.get("/runbooks")
+    @router.get("/runbooks/")
+    def runbooks() -> HTMLResponse:
+        return answer(lambda: runbook_page(site))
+
+    @router.get("/runbooks/{name}")
+    def runbook(name: str) -> HTMLResponse:
+        return answer(lambda: runbook_page(site, name))
 
     @router.get("/static/{name}")
     def static(name: str, request: Request) -> Response:
