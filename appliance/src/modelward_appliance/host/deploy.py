@@ -9,13 +9,14 @@ import argparse
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from modelward_appliance.host import images, preflight
-from modelward_appliance.host.docker import ONE_SHOTS, Compose, docker
+from modelward_appliance.host.docker import ONE_SHOTS, Compose, DockerError, docker
 from modelward_appliance.host.environment import Environment, first_version
 from modelward_appliance.host.verify.check import Verdict
 from modelward_appliance.host.verify.command import verify
@@ -32,11 +33,14 @@ BACKUP_USER: Final = (65534, 0)
 BACKUPS: Final = "backups"
 
 
-def deploy(environment: Environment) -> None:
-    """Bring the site to what its variables and this release say. `DockerError` or `NotUpError` when that fails."""
+def deploy(environment: Environment, accepted: frozenset[str] = frozenset()) -> None:
+    """Bring the site to what its variables and this release say. `DockerError` or `NotUpError` when that fails.
+
+    `accepted` are checks whose errors do not stand against it.
+    """
     made = images.build(environment)
     print("images: " + (f"built {', '.join(made)}" if made else "up to date"), flush=True)
-    check(environment)
+    check(environment, accepted)
     _prepare(environment)
     environment = Environment.load(environment.file)
     compose = Compose(environment)
@@ -49,26 +53,33 @@ def deploy(environment: Environment) -> None:
     mark_applied(environment)
 
 
-def check(environment: Environment) -> None:
-    """Let the image judge variables and files of the site, changing nothing; `DockerError` with all errors."""
+def check(environment: Environment, accepted: frozenset[str] = frozenset()) -> None:
+    """Let the image judge variables, site files and directory, changing nothing; `DockerError` with all errors."""
+    _judge(environment, "check-config", network="none")
+    if "directory" not in accepted:
+        _judge(environment, "check-directory", network="bridge")
+
+
+def _judge(environment: Environment, command: str, network: str) -> None:
     variables = environment.variables
-    state = environment.state
     words = [word for name in variables for word in ("--env", name)]
-    mounts = ["--volume", f"{state}:/state:ro"] if state.is_dir() else []
+    mounts = ["--volume", f"{environment.state}:/state:ro"] if environment.state.is_dir() else []
     # The state folder is its owner's alone, whoever that is.
-    rights = ["--user", "0:0", "--cap-drop", "ALL", "--cap-add", "DAC_OVERRIDE", "--network", "none", "--read-only"]
+    rights = ["--user", "0:0", "--cap-drop", "ALL", "--cap-add", "DAC_OVERRIDE", "--network", network, "--read-only"]
     image = images.name_of(images.BUILT[0], environment)
-    docker(
-        "run",
-        "--rm",
-        *rights,
-        *words,
-        *mounts,
-        image,
-        "modelward-appliance",
-        "check-config",
+    given = [*rights, *words, *mounts, image, "modelward-appliance", command]
+    done = subprocess.run(
+        ["docker", "run", "--rm", *given],
         env={**os.environ, **variables},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
     )
+    if done.returncode != 0:
+        said = done.stderr.strip().removeprefix("modelward: ") or done.stdout.strip()
+        raise DockerError(f"{said}\nmodelward: nothing was changed; correct that and run make deploy again")
 
 
 def configure(compose: Compose) -> str:
@@ -172,7 +183,7 @@ def run(options: argparse.Namespace) -> int:
     if not preflight.passes(environment, frozenset(options.accept)):
         return 1
     try:
-        deploy(environment)
+        deploy(environment, frozenset(options.accept))
     except NotUpError as error:
         print(f"modelward: {error}", file=sys.stderr)
         return 1
