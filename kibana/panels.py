@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
@@ -98,22 +98,36 @@ def over_time(label: str = "Time") -> Json:
     return {"operation": "date_histogram", "field": "@timestamp", "label": label}
 
 
-def top(fields: str | Sequence[str], label: str, limit: int = 10, by: int | None = 0) -> Json:
-    """By the commonest values; ranked by the panel's measure `by`, or by the alphabet where that is None."""
-    ranked: Json = {"type": "alphabetical", "direction": "asc"}
-    if by is not None:
-        ranked = {"type": "metric", "metric_index": by, "direction": "desc"}
-    names = [fields] if isinstance(fields, str) else list(fields)
-    return {"operation": "terms", "fields": names, "limit": limit, "rank_by": ranked, "label": label}
+def top(of: str, label: str, limit: int = 10, colours: Mapping[str, str] | None = None) -> Json:
+    """By the field's values, those first with most of the panel's first measure; `colours` are by value."""
+    ranked = {"type": "metric", "metric_index": 0, "direction": "desc"}
+    written: Json = {"operation": "terms", "fields": [of], "limit": limit, "rank_by": ranked, "label": label}
+    if colours:
+        mapping = [
+            {"values": [value], "color": {"type": "color_code", "value": colour}} for value, colour in colours.items()
+        ]
+        written["color"] = {"mode": "categorical", "palette": "default", "mapping": mapping}
+    return written
 
 
 # -- panels ---------------------------------------------------------------------------------------------------------
 
 RED: Final = "#F6726A"
+ORANGE: Final = "#FFA590"
 YELLOW: Final = "#FCD883"
+AMBER: Final = "#C99400"
 GREEN: Final = "#24C292"
 BLUE: Final = "#61A2FF"
+VIOLET: Final = "#B084F5"
 GREY: Final = "#98A8C3"
+"""Red is for what is bad and nothing else, grey for what says neither; amber is the yellow that numbers are read in."""
+
+STATUSES: Final = {"ok": GREEN, "no_data": GREY, "warning": YELLOW, "critical": RED, "error": VIOLET}
+LEVELS: Final = {"debug": GREY, "info": BLUE, "notice": BLUE, "warning": YELLOW, "error": RED, "critical": VIOLET}
+SEVERITIES: Final = {"1": RED, "2": ORANGE, "3": YELLOW, "4": GREY}
+
+NONE_IS_GOOD: Final = ((0, GREEN), (1, RED))
+FEW_ARE_GOOD: Final = ((0, GREEN), (1, AMBER))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,21 +155,26 @@ def _source(view: DataView) -> Json:
 
 @dataclass(frozen=True, slots=True)
 class Metric(Panel):
-    """One number, with the way it went behind it."""
+    """One number.
+
+    `steps` give it a colour, each from its bound on; without them the way it went is drawn behind it, unless not
+    `trend` (Kibana colours the whole tile where there are both).
+    """
 
     view: DataView
     measure: Measure
     where: str | None = None
+    steps: Sequence[tuple[float, str]] = ()
     trend: bool = True
-    colour: str | None = None
 
     def config(self) -> Json:
         """The label names it, so it has no title."""
         primary: Json = {"type": "primary", **self.measure.to_json()}
-        if self.trend:
+        if self.steps:
+            primary["color"] = {"type": "dynamic", "range": "absolute", "steps": self._steps()}
+            primary["apply_color_to"] = "value"
+        elif self.trend:
             primary["background_chart"] = {"type": "trend"}
-        if self.colour is not None:
-            primary["color"] = {"type": "static", "color": self.colour}
         written: Json = {
             "type": "metric",
             "title": "",
@@ -165,6 +184,15 @@ class Metric(Panel):
         }
         if self.where is not None:
             written["query"] = kql(self.where)
+        return written
+
+    def _steps(self) -> list[Json]:
+        written: list[Json] = []
+        for number, (bound, colour) in enumerate(self.steps):
+            step: Json = {"gte": bound, "color": colour}
+            if number + 1 < len(self.steps):
+                step["lt"] = self.steps[number + 1][0]
+            written.append(step)
         return written
 
 
@@ -323,8 +351,3 @@ class Dashboard:
 
 def _slug(title: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
-
-
-def widened(panel: Panel, width: int) -> Panel:
-    """The same panel, of another width."""
-    return replace(panel, width=width)

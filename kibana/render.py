@@ -22,10 +22,11 @@ from elasticsearch import Elasticsearch
 from matplotlib import dates
 from matplotlib import pyplot as plt
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from kibana.__main__ import CONTENT
 from kibana.aggregations import Request, Row, Span, requests
+from kibana.panels import COUNT, PERCENT
 
 PALETTE: Final = (
     "#16C5C0", "#61A2FF", "#EE72A6", "#F6726A", "#EAAE01", "#A6EDEA", "#BFDBFF", "#FFC7DB", "#FFC9C2", "#FCD883",
@@ -107,9 +108,11 @@ def _inside(figure: Any, box: Sequence[float], left: float, bottom: float, right
 
 
 def _metric(figure: Any, box: Sequence[float], metric: Mapping[str, Any], rows: Rows, trend: Rows) -> None:
-    colour = metric.get("color", {}).get("color", PALETTE[1])
+    value = rows[0].values[0] if rows else None
+    steps = metric.get("color", {}).get("steps", ())
+    ink = next((step["color"] for step in reversed(steps) if (value or 0) >= step["gte"]), INK)
+    colour = PALETTE[6]
     x, y, width, tall = box
-    figure.add_artist(Rectangle((x, y), width, tall, facecolor=colour, alpha=0.35, edgecolor="none", zorder=-0.5))
     if trend:
         axes = _inside(figure, box, 0, 0, 0, 0.55)
         axes.fill_between(
@@ -120,8 +123,17 @@ def _metric(figure: Any, box: Sequence[float], metric: Mapping[str, Any], rows: 
         axes.axis("off")
     wide, high = figure.get_size_inches()
     figure.text(x + 0.1 / wide, y + tall - 0.18 / high, metric["label"], fontsize=9, fontweight="bold", va="center")
-    shown = _formatted(rows[0].values[0] if rows else None, metric)
-    figure.text(x + width - 0.12 / wide, y + 0.3 / high, shown, fontsize=22, fontweight="bold", ha="right", va="center")
+    shown = _formatted(value, metric)
+    figure.text(
+        x + width - 0.12 / wide,
+        y + 0.3 / high,
+        shown,
+        fontsize=22,
+        fontweight="bold",
+        ha="right",
+        va="center",
+        color=ink,
+    )
 
 
 def _chart(
@@ -135,7 +147,10 @@ def _chart(
     axes.set_facecolor(PANEL)
     measure = layer["y"][0]
     axis = axes.xaxis if horizontal else axes.yaxis
+    if layer["type"].endswith("percentage"):
+        measure = {"format": PERCENT}
     axis.set_major_formatter(FuncFormatter(lambda value, _: _formatted(value, measure)))
+    axis.set_major_locator(MaxNLocator(5, integer=measure["format"] == COUNT if "format" in measure else False))
     for spine in ("top", "right", "left" if not horizontal else "bottom"):
         axes.spines[spine].set_visible(False)
     axes.tick_params(length=0, colors=FAINT, labelsize=7)
@@ -166,15 +181,18 @@ def _lines(layer: Mapping[str, Any], rows: Rows) -> dict[str, dict[datetime, flo
 
 def _series(axes: Any, layer: Mapping[str, Any], lines: Mapping[str, Mapping[datetime, float | None]]) -> None:
     times = sorted({at for line in lines.values() for at in line})
+    mapping = layer.get("breakdown_by", {}).get("color", {}).get("mapping", ())
+    given = {value: entry["color"]["value"] for entry in mapping for value in entry["values"]}
+    colours = [given.get(name, colour) for name, colour in zip(lines, PALETTE * 3, strict=False)]
     if layer["type"] == "line":
-        for colour, (name, line) in zip(PALETTE * 3, lines.items(), strict=False):
+        for colour, (name, line) in zip(colours, lines.items(), strict=False):
             points = [(at, line[at]) for at in times if line.get(at) is not None]
             axes.plot([at for at, _ in points], [value for _, value in points], label=name, color=colour, linewidth=1.4)
         return
     width = 0.85 * min((b - a for a, b in pairwise(times)), default=timedelta(hours=1))
     total = {at: sum(line.get(at) or 0 for line in lines.values()) for at in times}
     base = dict.fromkeys(times, 0.0)
-    for colour, (name, line) in zip(PALETTE * 3, lines.items(), strict=False):
+    for colour, (name, line) in zip(colours, lines.items(), strict=False):
         values = {at: line.get(at) or 0.0 for at in times}
         if layer["type"].endswith("percentage"):
             values = {at: value / total[at] if total[at] else 0.0 for at, value in values.items()}

@@ -78,11 +78,51 @@ class Trend(_Strict):
     type: Literal["trend"]
 
 
-class StaticColour(_Strict):
+_Colour = Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}$")]
+
+
+class Step(_Strict):
+    """A colour from one bound to the next."""
+
+    gte: Annotated[float, Field(strict=False)]
+    lt: Annotated[float | None, Field(strict=False)] = None
+    color: _Colour
+
+
+class ColourByValue(_Strict):
+    """Colours by value; the last step goes on without an end."""
+
+    type: Literal["dynamic"]
+    range: Literal["absolute"]
+    steps: Annotated[list[Step], Field(min_length=1, max_length=100)]
+
+    @model_validator(mode="after")
+    def _continuous(self) -> ColourByValue:
+        if [step.lt for step in self.steps[:-1]] != [step.gte for step in self.steps[1:]]:
+            raise ValueError("each step ends where the next begins")
+        return self
+
+
+class ColourCode(_Strict):
     """One colour."""
 
-    type: Literal["static"]
-    color: Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}$")]
+    type: Literal["color_code"]
+    value: _Colour
+
+
+class Assigned(_Strict):
+    """The colour of some values."""
+
+    values: Annotated[list[str], Field(min_length=1)]
+    color: ColourCode
+
+
+class ColourMapping(_Strict):
+    """Colours of named values; others get theirs from the palette."""
+
+    mode: Literal["categorical"]
+    palette: str
+    mapping: list[Assigned]
 
 
 class _Measured(_Strict):
@@ -91,7 +131,16 @@ class _Measured(_Strict):
     filter: Expression | None = None
     type: Literal["primary", "secondary"] | None = None
     background_chart: Trend | None = None
-    color: StaticColour | None = None
+    color: ColourByValue | None = None
+    apply_color_to: Literal["value", "background"] | None = None
+
+    @model_validator(mode="after")
+    def _coloured_or_drawn(self) -> _Measured:
+        if (self.color is None) != (self.apply_color_to is None):
+            raise ValueError("color and apply_color_to belong together")
+        if self.color is not None and self.background_chart is not None:
+            raise ValueError("a metric with both a colour and a trend is coloured all over; choose one")
+        return self
 
 
 class Count(_Measured):
@@ -157,6 +206,7 @@ class Terms(_Strict):
     limit: Annotated[int, Field(ge=1, le=1000)]
     rank_by: Annotated[Alphabetical | ByMetric, Field(discriminator="type")]
     label: str
+    color: ColourMapping | None = None
 
 
 class DateHistogram(_Strict):

@@ -223,7 +223,7 @@ def _check(node: Elasticsearch, folder: Path, made: Filled) -> None:
     windows = {check: {"window": "2h"} for check in ("drift", "quality")} | {
         "performance": {"window": "4h", "label_delay": "1m", "thresholds": {"accuracy": {"min": 0.85}}}
     }
-    models = {
+    models: dict[str, dict[str, Any]] = {
         "fraud": {"task": "classification", "reference": reference, "features": features, "checks": windows},
         "price": {"task": "regression", "reference": reference, "checks": windows},
         "broken": {"reference": {"kind": "file", "path": str(broken)}},
@@ -238,7 +238,7 @@ def _check(node: Elasticsearch, folder: Path, made: Filled) -> None:
         "username": node.collector.name,
         "password_file": str(secret),
     }
-    collector = a_collector(folder, yaml, store=store)
+    collector = a_collector(folder, yaml, store=store, agents={"window": "10m"})
     try:
         for hour in range(6, HOURS + 1):
             at = made.start + timedelta(hours=hour)

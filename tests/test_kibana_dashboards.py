@@ -56,10 +56,10 @@ class Kibana:
 
     def by_first(self, dashboard: str, panel: str, measure: int = 0) -> dict[Any, float]:
         """The measure summed by the outermost bucket."""
-        found: Counter[Any] = Counter()
+        found: dict[Any, float] = {}
         for row in self.rows(dashboard, panel):
-            found[row.keys[0]] += row.values[measure] or 0
-        return dict(found)
+            found[row.keys[0]] = found.get(row.keys[0], 0) + (row.values[measure] or 0)
+        return found
 
 
 @pytest.fixture(scope="module")

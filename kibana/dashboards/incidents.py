@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from kibana.panels import (
-    BLUE,
     CHART_HEIGHT,
-    GREEN,
+    FEW_ARE_GOOD,
     METRIC_HEIGHT,
-    RED,
+    NONE_IS_GOOD,
+    SEVERITIES,
     TABLE_HEIGHT,
-    YELLOW,
     Chart,
     Control,
     Dashboard,
@@ -43,7 +42,7 @@ DASHBOARD = Dashboard(
     ),
     rows=(
         (
-            Metric("Incidents", "Records of incidents.", 8, METRIC_HEIGHT, INCIDENTS, count("Incidents"), colour=BLUE),
+            Metric("Incidents", "Records of incidents.", 8, METRIC_HEIGHT, INCIDENTS, count("Incidents")),
             Metric(
                 "Open",
                 "Incidents that nobody has closed.",
@@ -52,8 +51,7 @@ DASHBOARD = Dashboard(
                 INCIDENTS,
                 count("Open"),
                 "status: open",
-                colour=RED,
-                trend=False,
+                steps=NONE_IS_GOOD,
             ),
             Metric(
                 "Logins",
@@ -63,7 +61,6 @@ DASHBOARD = Dashboard(
                 AUDIT,
                 count("Logins"),
                 "event.action: login and event.outcome: success",
-                colour=GREEN,
             ),
             Metric(
                 "Refused",
@@ -73,7 +70,6 @@ DASHBOARD = Dashboard(
                 AUDIT,
                 count("Refused logins"),
                 REFUSED,
-                colour=YELLOW,
             ),
             Metric(
                 "Locked out",
@@ -83,7 +79,7 @@ DASHBOARD = Dashboard(
                 AUDIT,
                 count("Lock-outs"),
                 "event.action: lockout",
-                colour=RED,
+                steps=FEW_ARE_GOOD,
             ),
             Metric(
                 "People",
@@ -93,7 +89,6 @@ DASHBOARD = Dashboard(
                 AUDIT,
                 Measure("Users", "unique_count", "user.name"),
                 trend=False,
-                colour=BLUE,
             ),
         ),
         (
@@ -115,7 +110,7 @@ DASHBOARD = Dashboard(
                 CHART_HEIGHT,
                 INCIDENTS,
                 (count("Incidents"),),
-                split=top("severity", "Severity"),
+                split=top("severity", "Severity", colours=SEVERITIES),
             ),
             Chart(
                 "Refusals by reason",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from kibana.panels import (
-    BLUE,
+    AMBER,
     CHART_HEIGHT,
+    GREEN,
+    LEVELS,
     METRIC_HEIGHT,
     RED,
-    YELLOW,
     Chart,
     Control,
     Dashboard,
@@ -48,7 +49,6 @@ DASHBOARD = Dashboard(
                 VIEW,
                 count("Log entries"),
                 ENTRIES,
-                colour=BLUE,
             ),
             Metric(
                 "Errors",
@@ -58,7 +58,6 @@ DASHBOARD = Dashboard(
                 VIEW,
                 count("Errors"),
                 BAD,
-                colour=RED,
             ),
             Metric(
                 "Error share",
@@ -68,8 +67,7 @@ DASHBOARD = Dashboard(
                 VIEW,
                 share("Share of errors", BAD),
                 ENTRIES,
-                trend=False,
-                colour=YELLOW,
+                steps=((0, GREEN), (0.01, AMBER), (0.05, RED)),
             ),
             Metric(
                 "Hosts",
@@ -80,7 +78,6 @@ DASHBOARD = Dashboard(
                 Measure("Hosts that log", "unique_count", "host.name"),
                 ENTRIES,
                 trend=False,
-                colour=BLUE,
             ),
         ),
         (
@@ -91,7 +88,7 @@ DASHBOARD = Dashboard(
                 CHART_HEIGHT,
                 VIEW,
                 (count("Entries"),),
-                split=top("log.level", "Level"),
+                split=top("log.level", "Level", colours=LEVELS),
                 where=ENTRIES,
             ),
         ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kibana.panels import (
-    BLUE,
+    AMBER,
     CHART_HEIGHT,
     GREEN,
     METRIC_HEIGHT,
@@ -11,7 +11,6 @@ from kibana.panels import (
     NUMBER,
     RED,
     TABLE_HEIGHT,
-    YELLOW,
     Chart,
     Control,
     Dashboard,
@@ -53,7 +52,6 @@ DASHBOARD = Dashboard(
                 VIEW,
                 count("Predictions"),
                 PREDICTIONS,
-                colour=BLUE,
             ),
             Metric(
                 "Median latency",
@@ -63,7 +61,6 @@ DASHBOARD = Dashboard(
                 VIEW,
                 Measure("Median latency", "median", "latency_ms", MILLISECONDS),
                 PREDICTIONS,
-                colour=BLUE,
             ),
             Metric(
                 "Latency p95",
@@ -73,7 +70,6 @@ DASHBOARD = Dashboard(
                 VIEW,
                 percentile("Latency, 95th percentile", "latency_ms", 95, MILLISECONDS),
                 PREDICTIONS,
-                colour=BLUE,
             ),
             Metric(
                 "Errors",
@@ -83,7 +79,6 @@ DASHBOARD = Dashboard(
                 VIEW,
                 count("Failed"),
                 ERRORS,
-                colour=RED,
             ),
             Metric(
                 "Error share",
@@ -92,8 +87,7 @@ DASHBOARD = Dashboard(
                 METRIC_HEIGHT,
                 VIEW,
                 share("Share that failed", ERRORS, "kind: (prediction or error)"),
-                trend=False,
-                colour=YELLOW,
+                steps=((0, GREEN), (0.001, AMBER), (0.01, RED)),
             ),
             Metric(
                 "Labelled",
@@ -103,7 +97,6 @@ DASHBOARD = Dashboard(
                 VIEW,
                 share("Labels by prediction", "kind: actual", PREDICTIONS),
                 trend=False,
-                colour=GREEN,
             ),
         ),
         (
@@ -143,7 +136,7 @@ DASHBOARD = Dashboard(
                 (Measure("Mean prediction", "average", "prediction.value", NUMBER),),
                 mark="line",
                 split=top("version", "Version"),
-                where=PREDICTIONS,
+                where=f"{PREDICTIONS} and prediction.value: *",
             ),
         ),
         (

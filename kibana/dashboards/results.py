@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from kibana.panels import (
-    BLUE,
     CHART_HEIGHT,
-    GREY,
+    FEW_ARE_GOOD,
     METRIC_HEIGHT,
-    RED,
+    NONE_IS_GOOD,
     SECONDS,
+    STATUSES,
     TABLE_HEIGHT,
-    YELLOW,
     Chart,
     Control,
     Dashboard,
@@ -43,7 +42,7 @@ DASHBOARD = Dashboard(
     ),
     rows=(
         (
-            Metric("Results", "Runs of checks.", 8, METRIC_HEIGHT, VIEW, count("Results"), colour=BLUE),
+            Metric("Results", "Runs of checks.", 8, METRIC_HEIGHT, VIEW, count("Results")),
             Metric(
                 "Critical",
                 "Results beyond their critical bound: see the incident, or the search below.",
@@ -52,7 +51,7 @@ DASHBOARD = Dashboard(
                 VIEW,
                 count("Critical"),
                 "status: critical",
-                colour=RED,
+                steps=NONE_IS_GOOD,
             ),
             Metric(
                 "Warnings",
@@ -62,7 +61,7 @@ DASHBOARD = Dashboard(
                 VIEW,
                 count("Warnings"),
                 "status: warning",
-                colour=YELLOW,
+                steps=FEW_ARE_GOOD,
             ),
             Metric(
                 "Failed checks",
@@ -72,8 +71,7 @@ DASHBOARD = Dashboard(
                 VIEW,
                 count("Failed checks"),
                 "status: error",
-                trend=False,
-                colour=GREY,
+                steps=FEW_ARE_GOOD,
             ),
             Metric(
                 "Models flagged",
@@ -83,8 +81,7 @@ DASHBOARD = Dashboard(
                 VIEW,
                 Measure("Models flagged", "unique_count", "model"),
                 "status: (warning or critical)",
-                trend=False,
-                colour=YELLOW,
+                steps=FEW_ARE_GOOD,
             ),
             Metric(
                 "Duration p95",
@@ -93,7 +90,6 @@ DASHBOARD = Dashboard(
                 METRIC_HEIGHT,
                 VIEW,
                 percentile("Duration, 95th percentile", "duration_seconds", 95, SECONDS),
-                colour=BLUE,
             ),
         ),
         (
@@ -104,7 +100,7 @@ DASHBOARD = Dashboard(
                 CHART_HEIGHT,
                 VIEW,
                 (count("Results"),),
-                split=top("status", "Status"),
+                split=top("status", "Status", colours=STATUSES),
             ),
         ),
         (

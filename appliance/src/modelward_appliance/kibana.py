@@ -1,7 +1,8 @@
 """Puts data views and dashboards into a running Kibana, as often as one likes.
 
 Kibana's own HTTP APIs, all of them public: data views are replaced by their fixed ids, dashboards are put under
-theirs (`PUT /api/dashboards/{id}`, 9.5), and in the default space features are hidden that the appliance has no use for.
+theirs (`PUT /api/dashboards/{id}`, 9.5), and in the default space such features are hidden as the appliance has no use
+for.
 """
 
 from __future__ import annotations
