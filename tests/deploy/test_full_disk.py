@@ -54,8 +54,8 @@ def test_a_full_disk_of_the_store_loses_nothing(deployment: Deployment, disk: Pa
     try:
         wait_for(lambda: deployment.stored(MODEL).get("events"), "first events")
         ballast = disk / "ballast"
-        ballast.touch(0o600)
-        os.posix_fallocate(os.open(ballast, os.O_WRONLY), 0, _free(disk) - (4 << 20))
+        with ballast.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, _free(disk) - (4 << 20))
         stuck = wait_for(lambda: _stands_still(deployment), "halt of the store", WITHIN_SECONDS)
         ballast.unlink()
         wait_for(lambda: deployment.stored(MODEL).get("events", 0) > stuck, "recovery", WITHIN_SECONDS)
