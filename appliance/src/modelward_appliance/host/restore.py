@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from modelward_appliance.host import images
-from modelward_appliance.host.deploy import configure, deploy, wanted
+from modelward_appliance.host.deploy import configure, deploy, mark_applied, wanted
 from modelward_appliance.host.docker import Compose
 from modelward_appliance.host.environment import Environment
 from modelward_appliance.host.verify.check import Verdict
@@ -66,6 +66,7 @@ def restore(environment: Environment, file: Path, key: Path) -> Environment:
     nodes = sorted(name for name in wanted(compose) if name.startswith("elasticsearch"))
     compose.run("up", "--detach", "--no-deps", "--quiet-pull", *nodes, timeout=600)
     wait_until_well(compose, nodes)
+    mark_applied(environment, frozenset(nodes))
     steps.run("documents", own_key)
     deploy(environment)
     return environment
