@@ -25,6 +25,11 @@ API_VERSION: Final = "2023-10-31"
 START_SECONDS: Final = 300.0
 """How long a Kibana that starts is waited for; the first start migrates its indices."""
 
+DEGRADED_SECONDS: Final = 30.0
+"""How long a Kibana that says it is degraded may still become available; some parts never do without the internet."""
+
+_BUSY: Final = (429, 503)
+_ATTEMPTS: Final = 4
 _PAUSE_SECONDS: Final = 1.0
 _REQUEST_SECONDS: Final = 60.0
 _MOST_SAID: Final = 500
@@ -69,14 +74,24 @@ class _Kibana:
                 return error.code, _read(error.read())
 
     def do(self, method: str, path: str, body: Any = None) -> Any:
-        """One request that must succeed; `_RefusedError` with what was answered when it does not."""
-        try:
-            status, answer = self.ask(method, path, body)
-        except OSError as error:
-            raise _RefusedError(f"no answer ({_reason(error)})") from error
-        if not 200 <= status < 300:
-            raise _RefusedError(f"{status} {_said(answer)}")
-        return answer
+        """One request that must succeed; `_RefusedError` with what was answered when it does not.
+
+        It is repeated when Kibana is busy: each of these requests can be made twice.
+        """
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                status, answer = self.ask(method, path, body)
+            except OSError as error:
+                problem = f"no answer ({_reason(error)})"
+            else:
+                if 200 <= status < 300:
+                    return answer
+                problem = f"{status} {_said(answer)}"
+                if status not in _BUSY:
+                    break
+            if attempt < _ATTEMPTS:
+                time.sleep(_PAUSE_SECONDS)
+        raise _RefusedError(problem)
 
 
 def put_all(
@@ -128,17 +143,20 @@ def put_all(
 
 
 def _wait(kibana: _Kibana, seconds: float) -> None:
-    """Until Kibana says that it is available."""
-    deadline = time.monotonic() + seconds
+    """Until Kibana says that it is available, or for a while that it is degraded."""
+    began = time.monotonic()
+    deadline = began + seconds
     while True:
         try:
             status, answer = kibana.ask("GET", "/api/status")
-            if status == 200 and _level(answer) == "available":
+            level = _level(answer) if status == 200 else ""
+            patient = time.monotonic() < began + min(DEGRADED_SECONDS, seconds / 2)
+            if level == "available" or (level == "degraded" and not patient):
                 return
             if status in (401, 403):
                 message = f"Kibana at {kibana.url} refuses the credential ({status}); run the setup again (make deploy)"
                 raise KibanaError([message])
-            problem = f"{status} {_said(answer)}" if status != 200 else f"it is {_level(answer)}"
+            problem = f"{status} {_said(answer)}" if status != 200 else f"it is {level}"
         except ssl.SSLCertVerificationError as error:
             raise KibanaError([_untrusted(kibana.url, error)]) from error
         except OSError as error:
