@@ -59,7 +59,8 @@ lint: $(VENV)/.test ## style of Python and shell
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python tools/document_configuration.py --check
-	@if command -v shellcheck >/dev/null; then shellcheck .ci/run requirements/lock tools/install-servers compose/stand-ins/make-stand-ins \
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/run requirements/lock tools/install-servers tools/install-docker \
+	  compose/stand-ins/make-stand-ins \
 	  compose/stand-ins/elasticsearch/docker-entrypoint.sh compose/images/openldap/entrypoint compose/images/openldap/healthy; \
 	elif [ -n "$$CI" ]; then echo 'modelward: shellcheck is not installed'; exit 1; \
 	else echo 'shellcheck is not installed; the shell scripts were not checked (apt-get install shellcheck)'; fi
@@ -154,6 +155,7 @@ destroy: ## remove the appliance with all its data; asks, and keeps the backups
 
 .PHONY: test-deploy
 test-deploy: $(VENV)/.test servers ## deploy the real bundle from stand-in images, break it, and see that nothing is lost
+	@tools/install-docker
 	$(BIN)/python -m pytest $(PYTEST) -s tests/deploy
 
 .PHONY: lock

@@ -13,21 +13,22 @@ from tests.servers.process import Child
 
 DATA: Final = ROOT / "build" / "docker"
 READY_SECONDS: Final = 60.0
+INSTALL: Final = "tools/install-docker"
 
 
 def available() -> None:
     """ServerMissingError unless an engine runs or could be started, and Compose and debootstrap are here."""
-    program("Docker", "docker")
+    program("Docker", "docker", install=INSTALL)
     if not _answers():
         if os.geteuid() != 0:
-            raise ServerMissingError("Docker", "no engine answers, and only root can start one")
-        program("Docker", "dockerd")
+            raise ServerMissingError("Docker", "no engine answers, and only root can start one", "it as root")
+        program("Docker", "dockerd", install=INSTALL)
     if subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode != 0:
-        raise ServerMissingError("Docker Compose", "docker compose is no command")
+        raise ServerMissingError("Docker Compose", "docker compose is no command", INSTALL)
     if not _has_image("stand-in/debootstrap:bookworm"):
-        program("debootstrap", "debootstrap", "/usr/sbin/debootstrap")
+        program("debootstrap", "debootstrap", "/usr/sbin/debootstrap", install=INSTALL)
         if os.geteuid() != 0:
-            raise ServerMissingError("debootstrap", "only root can run it")
+            raise ServerMissingError("debootstrap", "only root can run it", "it as root")
 
 
 def _answers() -> bool:

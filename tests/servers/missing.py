@@ -16,16 +16,16 @@ INSTALL = "make servers"
 class ServerMissingError(Exception):
     """A server cannot be started here; the message names it, what is lacking and the command that mends it."""
 
-    def __init__(self, server: str, lacking: str) -> None:
-        super().__init__(f"{server} is not here ({lacking}); run: {INSTALL}")
+    def __init__(self, server: str, lacking: str, install: str = INSTALL) -> None:
+        super().__init__(f"{server} is not here ({lacking}); run: {install}")
 
 
-def program(server: str, *names: str) -> Path:
-    """The first of the named programs that is installed; ServerMissingError of none."""
+def program(server: str, *names: str, install: str = INSTALL) -> Path:
+    """The first of the named programs that is installed; ServerMissingError of none, with what to run."""
     for name in names:
         if found := shutil.which(name):
             return Path(found)
-    raise ServerMissingError(server, f"no program {' or '.join(names)}")
+    raise ServerMissingError(server, f"no program {' or '.join(names)}", install)
 
 
 def in_ci() -> bool:
