@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from modelward_agent.profile import CategoricalSketch, FeatureProfile, NumericSketch, Profile, merged
+from modelward_agent.profile import FeatureProfile, NumericSketch, Profile, merged
 from modelward_collector.checks.drift import check_drift
 from modelward_collector.checks.drift_reference import PreparedReference, prepare_reference
 from modelward_collector.checks.result import CheckResult, Status
@@ -27,7 +27,7 @@ FEATURES = 30
 FALSE_ALARMS = 0.01
 REFERENCE_ROWS = 100_000
 
-DAY = timedelta(days=1)
+DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 START = datetime(2026, 3, 2, tzinfo=UTC)
 SPEC = ModelSpec.model_validate({"model": "bench", "checks": {"drift": {"min_rows": 50}}})
 WORDS = np.array(["a", "b", "c", "d", "e"])
@@ -115,8 +115,7 @@ def feature(values: Values) -> FeatureProfile:
         made.numeric.update(there)
     else:
         names, counts = np.unique(values.astype(str), return_counts=True)
-        made.categorical = CategoricalSketch()
-        made.categorical.update_counts({str(name): int(count) for name, count in zip(names, counts, strict=True)})
+        made.update_counts({str(name): int(count) for name, count in zip(names, counts, strict=True)})
     return made
 
 
@@ -147,6 +146,21 @@ def verdict(reference: PreparedReference, current: Profile, days: float = 1) -> 
     """The drift check of one window of so many days."""
     span = Span(START + 1_000 * DAY, START + (1_000 + days) * DAY)
     return check_drift(SPEC, "v1", reference, Window("bench", span, {("v1", ()): current}))
+
+
+def verdict_since(reference: PreparedReference, minutes: Mapping[datetime, Profile], span: Span) -> CheckResult:
+    """The same of a window in minutes, with since when; what is before the window is read for that alone."""
+
+    def steps(wanted: Span, step: timedelta) -> list[tuple[Span, Profile]]:
+        found: dict[datetime, list[Profile]] = {}
+        for at, made in minutes.items():
+            if wanted.start <= at < wanted.end:
+                start = datetime.fromtimestamp(at.timestamp() // step.total_seconds() * step.total_seconds(), UTC)
+                found.setdefault(start, []).append(made)
+        return [(Span(start, start + step), merged(parts)) for start, parts in sorted(found.items())]
+
+    inside = merged(made for at, made in minutes.items() if span.start <= at < span.end)
+    return check_drift(SPEC, "v1", reference, Window("bench", span, {("v1", ()): inside}), (), steps)
 
 
 def flagged(result: CheckResult) -> set[str]:

@@ -9,6 +9,7 @@ from modelward_agent.profile.comoments import CoMoments
 from modelward_agent.profile.feature import FeatureProfile
 from modelward_agent.profile.numeric import Moments, NumericSketch
 from modelward_agent.profile.profile import OTHER_SEGMENT, OUTPUTS, Profile, ProfileKey, Segment, merged
+from modelward_agent.profile.text import TextSketch
 from modelward_agent.profile.vector import VectorSketch
 from modelward_agent.profile.wire import ProfileFormatError, from_bytes, to_bytes
 
@@ -24,6 +25,7 @@ __all__ = [
     "ProfileFormatError",
     "ProfileKey",
     "Segment",
+    "TextSketch",
     "VectorSketch",
     "from_bytes",
     "merged",

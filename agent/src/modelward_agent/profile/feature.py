@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from modelward_agent.profile.categorical import CategoricalSketch
 from modelward_agent.profile.numeric import NumericSketch
+from modelward_agent.profile.text import TextSketch, looks_like_text
 from modelward_agent.profile.vector import VectorSketch
 
 
@@ -16,7 +17,8 @@ class FeatureProfile:
     """Counts by what was seen, and a sketch of each type that occurred.
 
     `missing` counts nulls and rows without the feature, once the profile is finished. Numbers that are not finite are
-    counted apart and not in `numeric`. `other` counts values of no known type (objects, mixed lists).
+    counted apart and not in `numeric`. `other` counts values of no known type (objects, mixed lists). Strings that look
+    like free text are in `text` too, beside `categorical`; `unexamined` ones came from agents that did not look for any.
     """
 
     __slots__ = (
@@ -28,7 +30,9 @@ class FeatureProfile:
         "numeric",
         "other",
         "positive_infinity",
+        "text",
         "true",
+        "unexamined",
         "vector",
     )
 
@@ -44,6 +48,8 @@ class FeatureProfile:
         self.other = 0
         self.numeric: NumericSketch | None = None
         self.categorical: CategoricalSketch | None = None
+        self.text: TextSketch | None = None
+        self.unexamined = 0
         self.vector: VectorSketch | None = None
 
     @property
@@ -95,6 +101,11 @@ class FeatureProfile:
         if self.categorical is None:
             self.categorical = CategoricalSketch()
         self.categorical.update_counts(counts)
+        texts = {text: count for text, count in counts.items() if looks_like_text(text)}
+        if texts:
+            if self.text is None:
+                self.text = TextSketch()
+            self.text.update_counts(texts)
 
     def merge(self, other: FeatureProfile) -> None:
         """Add the other's rows to this one's; the other stays as it is."""
@@ -108,6 +119,11 @@ class FeatureProfile:
             if self.categorical is None:
                 self.categorical = CategoricalSketch()
             self.categorical.merge(other.categorical)
+        self.unexamined += other.unexamined
+        if other.text is not None:
+            if self.text is None:
+                self.text = TextSketch()
+            self.text.merge(other.text)
         if other.vector is not None:
             if self.vector is None:
                 self.vector = VectorSketch(other.vector.dimension)

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import datasketches
+import numpy as np
 import orjson
 
 from modelward_agent.profile.categorical import CategoricalSketch
@@ -23,10 +24,12 @@ from modelward_agent.profile.comoments import CoMoments
 from modelward_agent.profile.feature import FeatureProfile
 from modelward_agent.profile.numeric import Moments, NumericSketch
 from modelward_agent.profile.profile import Profile, ProfileKey
+from modelward_agent.profile.text import BUCKETS, CLASSES, TextSketch
 from modelward_agent.profile.vector import VectorSketch
 
 FORMAT = 1
 _MAGIC = b"MWP"
+_SIDES = ("features", "outputs")
 _HEAD = struct.Struct(">3sBII")
 
 
@@ -65,6 +68,15 @@ class _Writer:
             header["v"] += [self.numeric(sketch) for sketch in vector.projections]
         return header
 
+    def text(self, text: TextSketch) -> list[Any]:
+        lengths = self.numeric(text.lengths)
+        characters = [[m.n, m.mean, m.m2, m.m3, m.m4] for m in text.characters]
+        buckets = self.blob(zlib.compress(text.buckets.astype("<u8").tobytes(), 1))
+        return [lengths, text.looked, characters, buckets, self.blob(text.words.serialize())]
+
+    def texts(self, features: Mapping[str, FeatureProfile]) -> dict[str, Any]:
+        return {name: self.text(feature.text) for name, feature in features.items() if feature.text is not None}
+
 
 class _Reader:
     def __init__(self, content: memoryview) -> None:
@@ -102,6 +114,22 @@ class _Reader:
         sketch.frequent = datasketches.frequent_strings_sketch.deserialize(self.blob(frequent))
         return sketch
 
+    def text(self, header: Sequence[Any]) -> TextSketch:
+        lengths, looked, characters, buckets, words = header
+        text = TextSketch()
+        text.lengths = self.numeric(lengths)
+        text.looked = looked
+        text.characters = tuple(Moments(*moments) for moments in characters)
+        content = zlib.decompressobj().decompress(self.blob(buckets), 8 * BUCKETS + 1)
+        counts = np.frombuffer(content, "<u8")
+        if len(counts) != BUCKETS or len(characters) != len(CLASSES):
+            raise ProfileFormatError(
+                f"the texts have {len(counts)} buckets and {len(characters)} classes of characters"
+            )
+        text.buckets = counts.astype(np.int64)
+        text.words = datasketches.frequent_strings_sketch.deserialize(self.blob(words))
+        return text
+
     def feature(self, header: Mapping[str, Any]) -> FeatureProfile:
         feature = FeatureProfile()
         for name, count in zip(FeatureProfile.COUNTS, header["c"], strict=True):
@@ -119,6 +147,10 @@ class _Reader:
         return feature
 
 
+def _unexamined(features: Mapping[str, FeatureProfile]) -> dict[str, int]:
+    return {name: feature.unexamined for name, feature in features.items() if feature.unexamined}
+
+
 def to_bytes(profile: Profile) -> bytes:
     """The profile's wire form."""
     writer = _Writer()
@@ -131,8 +163,12 @@ def to_bytes(profile: Profile) -> bytes:
         "outputs": {name: writer.feature(feature) for name, feature in profile.outputs.items()},
     }
     if profile.joint is not None:
-        # Last, so that a reader that does not know of it finds everything else where it was.
+        # After the rest, as all that is new, so that a reader that does not know of it finds everything where it was.
         header["joint"] = [profile.joint.names, writer.blob(profile.joint.to_bytes())]
+    # Written by whoever looks for texts, also when there are none.
+    header["texts"] = {side: found for side in _SIDES if (found := writer.texts(getattr(profile, side)))}
+    if unexamined := {side: found for side in _SIDES if (found := _unexamined(getattr(profile, side)))}:
+        header["unexamined"] = unexamined
     text = orjson.dumps(header)
     body = b"".join([text, *writer.blobs])
     return _HEAD.pack(_MAGIC, FORMAT, len(text), zlib.crc32(body)) + body
@@ -164,9 +200,25 @@ def from_bytes(content: bytes) -> Profile:
         if "joint" in header:
             names, length = header["joint"]
             profile.joint = CoMoments.from_bytes(names, reader.blob(length))
+        for side in _SIDES:
+            known: dict[str, FeatureProfile] = getattr(profile, side)
+            for name, item in header.get("texts", {}).get(side, {}).items():
+                known[name].text = reader.text(item)
+            for name, feature in known.items():
+                told = header.get("unexamined", {}).get(side, {}).get(name, 0)
+                feature.unexamined = told if "texts" in header else feature.strings
     except ProfileFormatError:
         raise
-    except (ValueError, KeyError, TypeError, RuntimeError, IndexError, AttributeError, MemoryError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        RuntimeError,
+        IndexError,
+        AttributeError,
+        MemoryError,
+        zlib.error,
+    ) as error:
         raise ProfileFormatError(f"the profile is damaged: {error}") from error
     return profile
 

@@ -34,6 +34,7 @@ from datetime import datetime
 from typing import Any
 
 from modelward_agent.profile import Profile
+from modelward_agent.profile.text import CLASSES
 from modelward_collector.checks.drift_history import (
     JOINT,
     JOINT_TEST,
@@ -53,9 +54,10 @@ from modelward_collector.checks.window import ReferenceProfile, Window
 from modelward_collector.models import ModelSpec
 from modelward_collector.stats.categories import new_categories, vanished_categories
 from modelward_collector.stats.combine import benjamini_hochberg
-from modelward_collector.stats.feature import Comparison, FeatureScatter, FeatureView, compare
+from modelward_collector.stats.feature import TEXT, Comparison, FeatureScatter, FeatureView, compare
 from modelward_collector.stats.normal import two_sided_quantile
 from modelward_collector.stats.outcome import Outcome
+from modelward_collector.stats.text import contributors
 
 OUTPUTS = ("prediction", "score")
 """The outputs whose drift is judged."""
@@ -72,7 +74,10 @@ SEGMENT_SHARE = 0.25
 SEGMENTS_MAX = 24
 """The segments with most rows are judged."""
 
-PLAINEST = ("missing", "type", "mean", "variance", "zeros", "linf", "chi_squared", "ks", "psi")
+PLAINEST = (
+    "missing", "type", "texts", "mean", "length_mean", "variance", "zeros", "linf", "words", "characters",
+    "chi_squared", "ks", "length_ks", "psi",
+)  # fmt: skip
 """Of two tests that find about the same effect the earlier is easier to understand."""
 
 NEAR = 0.75
@@ -406,7 +411,7 @@ def _detail(one: _Judged, state: bool) -> dict[str, Any]:
     reference, current = one.reference, one.current
     fresh: list[str] = []
     gone: list[str] = []
-    if reference.categories is not None and current.categories is not None:
+    if reference.categories is not None and current.categories is not None and one.comparison.kind != TEXT:
         fresh = new_categories(reference.categories, current.categories)[:NAMES_MAX]
         gone = vanished_categories(reference.categories, current.categories)[:NAMES_MAX]
     detail: dict[str, Any] = {
@@ -426,7 +431,10 @@ def _detail(one: _Judged, state: bool) -> dict[str, Any]:
         "vanished": gone,
         "rows_needed": _rows_needed(one),
     }
-    if one.leading.subject is not None:
+    if one.comparison.kind == TEXT:
+        if one.drifts and reference.text is not None and current.text is not None:
+            detail["contributors"] = contributors(reference.text, current.text, one.scatter.text, one.level)
+    elif one.leading.subject is not None:
         detail["category"] = one.leading.subject
     return detail
 
@@ -451,7 +459,18 @@ def _numbers(view: FeatureView) -> dict[str, Any]:
             "q95": high,
             "zeros": numeric.zeros,
         }
-    if view.categories is not None:
+    if view.kind == TEXT and view.text is not None:
+        lengths = view.text.lengths
+        low, median, high = (float(value) for value in lengths.quantiles([0.05, 0.5, 0.95]))
+        numbers |= {
+            "texts": lengths.n,
+            "mean_length": _finite(lengths.mean),
+            "median_length": median,
+            "q05_length": low,
+            "q95_length": high,
+            "characters": {name: _finite(one.mean) for name, one in zip(CLASSES, view.text.characters, strict=True)},
+        }
+    elif view.categories is not None:
         top = list(view.categories.shares.items())[:NAMES_MAX]
         numbers |= {"categories": len(view.categories.counts), "top": dict(top)}
     return numbers

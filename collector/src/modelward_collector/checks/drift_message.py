@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from modelward_agent.profile.text import CLASSES, bucket_of
 from modelward_collector.stats.feature import EMPTY, FeatureView
 from modelward_collector.stats.outcome import Outcome
+from modelward_collector.stats.text import RARER, TextView
 
 
 def message_of(
@@ -24,6 +26,12 @@ def message_of(
         return f"{name} changed its type: {_share(value)} more of its values are not {kind}, most are {current.kind}"
     if kind == "embedding":
         return f"{name} moved: its embeddings differ along the random projections ({test} {value:+.2f})"
+    if reference.text is not None and current.text is not None and test in TEXT_TESTS:
+        return _text(name, leading, reference.text, current.text)
+    if test == "texts":
+        return (
+            f"{name} has {'more' if value > 0 else 'fewer'} texts among its strings: {_of(reference)} → {_of(current)}"
+        )
     if test == "linf" and leading.subject is not None:
         return _category(name, leading.subject, value, reference, current)
     if test == "chi_squared":
@@ -42,6 +50,37 @@ def message_of(
     return (
         f"{name} changed its shape: median {number(before)} → {number(after)}, mean {number(r.mean)} → {number(c.mean)}"
     )
+
+
+TEXT_TESTS = ("length_mean", "length_ks", "characters", "words")
+
+
+def _text(name: str, leading: Outcome, reference: TextView, current: TextView) -> str:
+    test, subject = leading.name, leading.subject
+    if test == "characters" and subject is not None:
+        index = CLASSES.index(subject)
+        before, after = reference.characters[index].mean, current.characters[index].mean
+        of = f"characters {subject}" if subject.startswith("beyond") else subject
+        return f"{name} has {'more' if after > before else 'fewer'} {of}: {_share(before)} → {_share(after)} of a text"
+    if test == "words" and subject is not None:
+        if subject == RARER:
+            return f"{name} has other words, of rarer ones"
+        bucket = bucket_of(subject)
+        before, after = reference.share(bucket), current.share(bucket)
+        more = "more" if after > before else "fewer"
+        return f'{name}: "{subject}" is in {more} texts: {_share(before)} → {_share(after)}'
+    r, c = reference.lengths, current.lengths
+    if test == "length_mean":
+        return (
+            f"{name} got {'longer' if c.mean > r.mean else 'shorter'}: {number(r.mean)} → {number(c.mean)} characters"
+        )
+    before, after = float(r.quantiles([0.5])[0]), float(c.quantiles([0.5])[0])
+    return f"{name} has other lengths: median {number(before)} → {number(after)} characters"
+
+
+def _of(view: FeatureView) -> str:
+    texts, strings = view.texts
+    return _share(texts / strings) if strings else "none"
 
 
 def number(value: float) -> str:

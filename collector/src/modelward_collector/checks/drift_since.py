@@ -16,13 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelward_agent.profile import FeatureProfile, NumericSketch, Profile
+from modelward_agent.profile.text import CLASSES, bucket_of
 from modelward_collector.checks.drift_reference import side_of
 from modelward_collector.span import Span
 from modelward_collector.stats.categories import CategoryView, aligned
 from modelward_collector.stats.change_point import FEWEST_STEPS, change_point
 from modelward_collector.stats.feature import (
     BOOLEAN,
+    CATEGORICAL,
     EMBEDDING,
+    TEXT,
     FeatureScatter,
     FeatureView,
     boolean_view,
@@ -30,6 +33,7 @@ from modelward_collector.stats.feature import (
 )
 from modelward_collector.stats.outcome import Outcome
 from modelward_collector.stats.psi import bin_shares
+from modelward_collector.stats.text import RARER, TextView
 from modelward_collector.stats.view import NumericView
 
 Steps = Callable[[Span, timedelta], Sequence[tuple[Span, Profile]]]
@@ -147,13 +151,15 @@ def measure_of(shift: Shift) -> Measure | None:
             lambda f: (f.missing + f.nan, f.rows), (r.missing, r.rows), (c.missing, c.rows), shift.scatter.missing
         )
     if test == "type":
-        same = shift.kind
+        same = CATEGORICAL if shift.kind == TEXT else shift.kind
         if same == EMBEDDING and r.dimension != c.dimension:
             return None
         known = (r.present - r.types.get(same, 0), r.present), (c.present - c.types.get(same, 0), c.present)
         return _share(lambda f: _other_types(f, same), *known, 0.0)
     if shift.kind == EMBEDDING:
         return _embedding(shift)
+    if shift.kind == TEXT:
+        return _text(shift, r.text, c.text)
     if r.numeric is not None and c.numeric is not None:
         if test == "zeros":
             sides = (r.numeric.zeros, r.numeric.n), (c.numeric.zeros, c.numeric.n)
@@ -241,6 +247,41 @@ def _embedding(shift: Shift) -> Measure | None:
         return (*vector.projections, vector.norm)[index]
 
     return _moments("variance" if shift.leading.name == "variance" else "mean", *sides[index], scatter, of)
+
+
+def _text(shift: Shift, reference: TextView | None, current: TextView | None) -> Measure | None:
+    test, subject = shift.leading.name, shift.leading.subject
+    if test == "texts":
+        return _share(_texts, shift.reference.texts, shift.current.texts, 0.0)
+    if reference is None or current is None:
+        return None
+    known = shift.scatter.text
+    if test == "words" and subject is not None and subject != RARER:
+        bucket = bucket_of(subject)
+        sides = [(int(side.buckets[bucket]), side.looked) for side in (reference, current)]
+
+        def having(feature: FeatureProfile) -> tuple[int, int]:
+            return (int(feature.text.buckets[bucket]), feature.text.looked) if feature.text is not None else (0, 0)
+
+        return _share(having, sides[0], sides[1], known.buckets.get(bucket, 0.0))
+    if test == "characters" and subject is not None:
+        index = CLASSES.index(subject)
+        before, after = reference.characters[index], current.characters[index]
+        variance = max(before.variance, after.variance)
+        if not variance > 0:
+            return None
+
+        def share(feature: FeatureProfile) -> tuple[float, float]:
+            moments = feature.text.characters[index] if feature.text is not None else None
+            return (moments.mean, moments.n / variance) if moments is not None else (0.0, 0.0)
+
+        return Measure(share, (before.mean, 1 / (variance / before.n + known.characters[index] ** 2)))
+    scatter = FeatureScatter(mean=known.length)
+    return _moments("mean", reference.lengths, current.lengths, scatter, lambda f: f.text.lengths if f.text else None)
+
+
+def _texts(feature: FeatureProfile) -> tuple[int, int]:
+    return feature.text.n if feature.text is not None else 0, max(0, feature.strings - feature.unexamined)
 
 
 def _surprise(p: Values, q: Values, n: int, m: int) -> tuple[Values, float, float]:

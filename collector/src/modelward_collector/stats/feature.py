@@ -17,14 +17,16 @@ from modelward_collector.stats.moments import mean_test, variance_test
 from modelward_collector.stats.outcome import NOT_APPLICABLE, Outcome
 from modelward_collector.stats.psi import decile_edges, psi_test
 from modelward_collector.stats.shares import share_test
+from modelward_collector.stats.text import TextScatter, TextView, text_tests
 from modelward_collector.stats.view import NumericView
 from modelward_collector.stats.wasserstein import sliced_wasserstein_distance, wasserstein_distance
 
-NUMERIC, CATEGORICAL, BOOLEAN, EMBEDDING, MIXED, EMPTY = (
+NUMERIC, CATEGORICAL, BOOLEAN, EMBEDDING, TEXT, MIXED, EMPTY = (
     "numeric",
     "categorical",
     "boolean",
     "embedding",
+    "text",
     "other",
     "empty",
 )
@@ -34,6 +36,15 @@ WEIGHTS: Mapping[str, Mapping[str, float]] = {
     EMBEDDING: {"mean": 0.45, "variance": 0.25, "ks": 0.25, "missing": 0.04, "type": 0.01},
     CATEGORICAL: {"chi_squared": 0.45, "linf": 0.5, "missing": 0.04, "type": 0.01},
     BOOLEAN: {"linf": 0.95, "missing": 0.04, "type": 0.01},
+    TEXT: {
+        "length_mean": 0.2,
+        "length_ks": 0.15,
+        "characters": 0.2,
+        "words": 0.35,
+        "texts": 0.05,
+        "missing": 0.04,
+        "type": 0.01,
+    },
     MIXED: {"missing": 0.5, "type": 0.5},
     EMPTY: {"missing": 0.5, "type": 0.5},
 }
@@ -53,13 +64,16 @@ class FeatureScatter:
     missing: float = 0.0
     categories: CategoryScatter = field(default_factory=CategoryScatter)
     projections: tuple[FeatureScatter, ...] = ()
+    text: TextScatter = field(default_factory=TextScatter)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FeatureView:
     """A feature's rows by what they hold. `kind` is what most present rows are; `missing` counts nulls and NaN.
 
-    `types` counts present rows by type. `edges` are the bins of the index when this is the reference.
+    Strings are text when most look like it and most are different from each other, else categories. `types` counts
+    present rows by type, `examined` strings of which it is known whether they look like text. `edges` are the bins of
+    the index when this is the reference.
     """
 
     kind: str
@@ -71,12 +85,16 @@ class FeatureView:
     projections: tuple[NumericView, ...] = ()
     dimension: int = 0
     edges: NDArray[np.float64] | None = None
+    text: TextView | None = None
+    examined: int = 0
 
     @classmethod
     def of(cls, feature: FeatureProfile) -> FeatureView:
         """Unfold a feature's profile."""
         types = type_counts(feature)
         kind = max(types, key=lambda name: types[name]) if any(types.values()) else EMPTY
+        if kind == CATEGORICAL and is_text(feature):
+            kind = TEXT
         numeric = NumericView.of(feature.numeric) if feature.numeric is not None and feature.numeric.n else None
         categories: CategoryView | None = None
         if kind == BOOLEAN:
@@ -97,12 +115,27 @@ class FeatureView:
             projections=projections,
             dimension=vector.dimension if vector is not None else 0,
             edges=decile_edges(numeric) if numeric is not None else None,
+            text=TextView.of(feature.text) if feature.text is not None and feature.text.n else None,
+            examined=max(0, feature.strings - feature.unexamined),
         )
 
     @property
     def present(self) -> int:
         """Rows with a value that is not NaN."""
         return sum(self.types.values())
+
+    @property
+    def texts(self) -> tuple[int, int]:
+        """Strings that look like text, of all that were examined; older agents did not."""
+        return self.text.lengths.n if self.text is not None else 0, self.examined
+
+
+def is_text(feature: FeatureProfile) -> bool:
+    """Whether a feature of strings is free text: most look like it, and not a few of them come again and again."""
+    text, strings = feature.text, feature.categorical
+    if text is None or strings is None or 2 * text.n < strings.n - feature.unexamined:
+        return False
+    return strings.error > 0 or strings.distinct >= strings.n / 2
 
 
 def boolean_view(feature: FeatureProfile) -> CategoryView:
@@ -168,6 +201,10 @@ def _by_kind(
     comparable = reference.dimension == current.dimension
     if kind == EMBEDDING and comparable and reference.projections and current.projections:
         return _embedding_tests(reference.projections, current.projections, scatter, floor)
+    if kind == TEXT and reference.text is not None:
+        texts = share_test("texts", reference.texts, current.texts, 0.0, floor)
+        tests = text_tests(reference.text, current.text, scatter.text, floor) if current.text is not None else ()
+        return [*tests, texts]
     return []
 
 
@@ -213,6 +250,7 @@ def _type_test(kind: str, reference: FeatureView, current: FeatureView, floor: f
     """Share of present rows that are not of the feature's type; an embedding of another dimension is not."""
     if reference.present == 0 or current.present == 0:
         return Outcome("type", 0.0, NOT_APPLICABLE, 0.0, floor)
+    kind = CATEGORICAL if kind == TEXT else kind
     same = current.types.get(kind, 0)
     if kind == EMBEDDING and reference.dimension != current.dimension:
         same = 0

@@ -15,6 +15,7 @@ from modelward_collector.stats.feature import (
     CATEGORICAL,
     EMBEDDING,
     NUMERIC,
+    TEXT,
     FeatureScatter,
     FeatureView,
     boolean_view,
@@ -23,6 +24,7 @@ from modelward_collector.stats.homogeneity import homogeneity
 from modelward_collector.stats.jensen_shannon import PER_CHI_SQUARED
 from modelward_collector.stats.psi import bin_shares
 from modelward_collector.stats.scatter import WINDOWS_MIN, process_distance, process_gap, process_sd
+from modelward_collector.stats.text import TextScatter, text_scatter
 from modelward_collector.stats.view import NumericView, rank_noise
 
 CATEGORIES_MAX = 50
@@ -52,6 +54,11 @@ def feature_scatter(reference: FeatureView, windows: Sequence[FeatureProfile], l
         else:
             views = [CategoryView.of(window.categorical) for window in windows if window.categorical is not None]
         return FeatureScatter(missing=missing_sd, categories=_categories(reference.categories, views, level))
+    if reference.kind == TEXT and reference.text is not None:
+        texts = [window.text for window in windows if window.text is not None]
+        lengths = _numeric(reference.text.lengths, None, [text.lengths for text in texts], level)
+        of_lengths = TextScatter(length=lengths.mean, gap=lengths.gap)
+        return FeatureScatter(missing=missing_sd, text=text_scatter(reference.text, texts, of_lengths, level))
     if reference.kind == EMBEDDING:
         vectors = [
             window.vector

@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 
 from modelward_agent.profile import FeatureProfile, NumericSketch
 from modelward_collector.stats.categories import CategoryView
-from modelward_collector.stats.feature import BOOLEAN, CATEGORICAL, EMBEDDING, NUMERIC, boolean_view, type_counts
+from modelward_collector.stats.feature import (
+    BOOLEAN,
+    CATEGORICAL,
+    EMBEDDING,
+    NUMERIC,
+    TEXT,
+    boolean_view,
+    is_text,
+    type_counts,
+)
 from modelward_collector.stats.view import NumericView
 
 OTHER = "(other)"
@@ -23,8 +32,8 @@ _TAIL = 0.01
 class PairedHistogram:
     """Shares of present rows, `reference` and `current` (bins,), each adding up to 1, or all 0 for a side without rows.
 
-    `kind` is numeric, categorical, boolean or vector (of a vector its norm is drawn). Numeric bins have `edges`
-    (bins + 1,), ascending, the outermost bins holding the tails too; the others have `names` (bins,).
+    `kind` is numeric, categorical, boolean, text (of which the length is drawn) or vector (its norm). Numbers' bins
+    have `edges` (bins + 1,), ascending, the outermost bins holding the tails too; the others have `names` (bins,).
     """
 
     kind: str
@@ -41,6 +50,9 @@ def paired_histogram(reference: FeatureProfile, current: FeatureProfile, bins: i
     drawn from the smaller 1% quantile to the larger 99% quantile; whole numbers get bins around them.
     """
     kind = _kind(reference) or _kind(current)
+    if kind == TEXT:
+        lengths = [side.text.lengths if side.text is not None else None for side in (reference, current)]
+        return _binned(kind, lengths[0], lengths[1], bins)
     if kind == CATEGORICAL:
         return _named(kind, _strings(reference), _strings(current), bins)
     if kind == BOOLEAN:
@@ -56,7 +68,8 @@ def paired_histogram(reference: FeatureProfile, current: FeatureProfile, bins: i
 def _kind(feature: FeatureProfile) -> str | None:
     types = type_counts(feature)
     drawn = {name: types[name] for name in (NUMERIC, CATEGORICAL, BOOLEAN, EMBEDDING) if types[name]}
-    return max(drawn, key=lambda name: drawn[name]) if drawn else None
+    kind = max(drawn, key=lambda name: drawn[name]) if drawn else None
+    return TEXT if kind == CATEGORICAL and is_text(feature) else kind
 
 
 def _strings(feature: FeatureProfile) -> CategoryView:

@@ -37,6 +37,11 @@ _TEST_WORDS = {
     "zeros": "Share of zeros",
     "missing": "Share missing",
     "type": "Type",
+    "texts": "Share of strings that are text",
+    "length_mean": "Mean length, in standard deviations",
+    "length_ks": "Lengths, Kolmogorov-Smirnov",
+    "characters": "Kinds of characters, in standard deviations",
+    "words": "Words, share of texts",
 }
 
 
@@ -132,6 +137,7 @@ def feature_page(site: Site, model: str, name: str, query: Mapping[str, str]) ->
             "historical": bool(asked) and (standing.drift is None or standing.drift.id != asked),
             "finding": finding,
             "change": change_of(finding),
+            "contributors": finding.detail.get("contributors", ()) if finding else (),
             "ranges": RANGES,
             "range": chosen,
             "query": {"window": query.get("window"), "result": asked},
