@@ -130,11 +130,9 @@ class Deployment:
         self, *arguments: str, check: bool = True, given: str = "", seconds: float = 900
     ) -> subprocess.CompletedProcess[str]:
         """`python3 -m modelward_appliance.host …`, as the Makefile runs it; output and errors together."""
-        # No site packages: the host has nothing but Python.
-        command = [sys.executable, "-S", "-m", "modelward_appliance.host", "--env-file", str(self.file), *arguments]
         done = subprocess.run(
-            command,
-            env={**os.environ, "PYTHONPATH": str(ROOT / "appliance" / "src")},
+            self._command(*arguments),
+            env=self._environ(),
             input=given,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -144,6 +142,24 @@ class Deployment:
         )
         assert not check or done.returncode == 0, f"{' '.join(arguments)}: {done.returncode}\n{done.stdout}"
         return done
+
+    def started(self, *arguments: str) -> subprocess.Popen[str]:
+        """The same, while it runs."""
+        return subprocess.Popen(
+            self._command(*arguments),
+            env=self._environ(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def _command(self, *arguments: str) -> list[str]:
+        # No site packages: the host has nothing but Python.
+        return [sys.executable, "-S", "-m", "modelward_appliance.host", "--env-file", str(self.file), *arguments]
+
+    def _environ(self) -> dict[str, str]:
+        return {**os.environ, "PYTHONPATH": str(ROOT / "appliance" / "src")}
 
     def deploy(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """`make deploy`, on a machine whose kernel settings are what they are."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
 import ssl
 import urllib.request
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from modelward_appliance.host.docker import ONE_SHOTS, docker
-from tests.deploy.deployment import Deployment
+from tests.deploy.deployment import Deployment, wait_for
 
 
 def inspected(deployment: Deployment) -> dict[str, dict[str, Any]]:
@@ -139,3 +140,31 @@ def test_stop_keeps_everything_and_deploy_starts_it_again(deployment: Deployment
     assert deployment.run("status", check=False).returncode == 1
     deployment.deploy("--no-verify")
     deployment.verify("prediction", "login-*")
+
+
+def test_an_interrupted_deploy_is_completed_by_the_next(deployment: Deployment) -> None:
+    deployment.compose.run("rm", "--stop", "--force", "collector", "gateway", "backup", "agent")
+    with deployment.started("deploy", "--accept", "vm.max_map_count", "--accept", "disk", "--no-verify") as running:
+        wait_for(lambda: "agent" in deployment.containers(), "the agent's container")
+        running.send_signal(signal.SIGINT)
+        said, _ = running.communicate(timeout=120)
+    assert running.returncode == 130, said
+    assert "interrupted; running the same again completes it" in said
+    assert not deployment.is_well()
+    (deployment.state / "applied.json").unlink()
+    deployment.deploy("--no-verify")
+    assert deployment.is_well()
+    deployment.verify("prediction", "login-*")
+
+
+def test_a_service_that_cannot_start_is_told_with_its_last_words(deployment: Deployment) -> None:
+    was = deployment.variables["ALERTMANAGER_IMAGE"]
+    deployment.write(ALERTMANAGER_IMAGE=deployment.variables["NODE_EXPORTER_IMAGE"])
+    done = deployment.deploy("--no-verify", check=False)
+    deployment.write(ALERTMANAGER_IMAGE=was)
+    assert done.returncode == 1
+    assert "alertmanager is not well" in done.stdout
+    assert "unknown long flag" in done.stdout
+    assert "make logs SERVICE=alertmanager" in done.stdout
+    deployment.deploy("--no-verify")
+    assert deployment.is_well()
