@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from grafana.dashboards import dashboards
+from grafana.render import example
 from grafana.render.ask import Asked, Span, chosen
 from grafana.render.draw import CANVAS, FAINT, GAP, TEXT, UNIT, WIDTH, Box, Canvas, Painter
 
@@ -63,7 +64,9 @@ def _header(canvas: Canvas, content: Mapping[str, Any], variables: Mapping[str, 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 1 when some panel had nothing to show."""
     parser = argparse.ArgumentParser(prog="python -m grafana.render", description=__doc__)
-    parser.add_argument("--prometheus", required=True, help="its address, for example http://127.0.0.1:9090")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--prometheus", metavar="URL", help="one that runs, for example http://127.0.0.1:9090")
+    source.add_argument("--example", action="store_true", help="one that is started on a made-up day")
     parser.add_argument("--out", type=Path, default=Path("build/dashboards"), help="where the pictures go")
     parser.add_argument("--end", type=float, default=None, help="Unix time that is the dashboards' now")
     parser.add_argument("--scrape", type=float, default=10.0, help="seconds between scrapes")
@@ -72,12 +75,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     wanted = dict(one.split("=", 1) for one in given.set)
     given.out.mkdir(parents=True, exist_ok=True)
+    if not given.example:
+        return _draw_all(given, given.prometheus, given.end or time.time(), given.scrape, wanted)
+    day = example.Day(example.NOON)
+    with example.answering(day) as url:
+        return _draw_all(given, url, day.end, example.STEP, {**example.CHOSEN, **wanted})
+
+
+def _draw_all(given: argparse.Namespace, url: str, end: float, scrape: float, wanted: Mapping[str, str]) -> int:
     empty = 0
     for uid, content in dashboards().items():
         if given.uids and uid not in given.uids:
             continue
+        # A variable that offers everything shows everything, unless it was asked for.
+        several = {one["name"] for one in content["templating"]["list"] if one.get("includeAll")}
+        asked_for = {one.split("=", 1)[0] for one in given.set}
+        mine = {name: value for name, value in wanted.items() if name not in several or name in asked_for}
         path = given.out / f"grafana-{uid.removeprefix('modelward-')}.png"
-        without = draw(content, Asked(given.prometheus), given.end or time.time(), path, wanted, given.scrape)
+        without = draw(content, Asked(url), end, path, mine, scrape)
         print(f"{path}" + (f": nothing to show in {', '.join(without)}" if without else ""))
         empty += len(without)
     return int(bool(empty))

@@ -7,20 +7,34 @@ new version on a tenth of its traffic. What the names and labels are, a test com
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
+import tempfile
+import time
+import urllib.request
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 Values = NDArray[np.float64]
 Sample = tuple[str, Mapping[str, str], Values]
 
 STEP: Final = 60.0
 HOURS: Final = 27
+NOON: Final = datetime(2026, 7, 24, 14, 24, tzinfo=UTC).timestamp()
+"""When the pictures of the documentation are of."""
+
+CHOSEN: Final = {"currency": "EUR", "metric": "accuracy", "model": "credit-risk", "series": "rows", "version": "12"}
+"""What a person would look at."""
+
+READY_SECONDS: Final = 60.0
 LATENCY_BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 STAGE_BOUNDS: Final = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0)
 CHECK_BOUNDS: Final = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -177,8 +191,6 @@ class Day:
 
     def _latencies(self, who: Mapping[str, str], rate: Values, median: Values) -> Iterator[Sample]:
         name = "modelward_prediction_latency_seconds"
-        from scipy.stats import norm
-
         per_step = self.random.poisson(np.maximum(rate, 0) * STEP).astype(float)
         for bound in (*LATENCY_BOUNDS, np.inf):
             share = norm.cdf((np.log(bound) - np.log(median)) / 0.55) if np.isfinite(bound) else np.ones(self.n)
@@ -421,11 +433,47 @@ def write(day: Day, file: TextIO) -> None:
     file.write("# EOF\n")
 
 
+def _program(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        raise FileNotFoundError(f"{name} is not installed; it comes with Prometheus (apt-get install prometheus)")
+    return found
+
+
+@contextmanager
+def answering(day: Day) -> Iterator[str]:
+    """The address of a Prometheus that has the day, as long as the context lasts."""
+    with tempfile.TemporaryDirectory(prefix="modelward-example-") as name, ExitStack() as stack:
+        folder = Path(name)
+        blocks(day, folder / "data")
+        (folder / "prometheus.yml").write_text("global: {}\n")
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            address = f"127.0.0.1:{free.getsockname()[1]}"
+        output = stack.enter_context((folder / "log").open("wb"))
+        flags = ("--config.file=prometheus.yml", "--storage.tsdb.path=data", "--storage.tsdb.retention.time=20y")
+        command = [_program("prometheus"), *flags, f"--web.listen-address={address}"]
+        server = subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
+        stack.callback(server.wait)
+        stack.callback(server.terminate)
+        deadline = time.monotonic() + READY_SECONDS
+        while not _ready(f"http://{address}/-/ready"):
+            if server.poll() is not None or time.monotonic() > deadline:
+                raise OSError(f"Prometheus did not start:\n{(folder / 'log').read_text()[-2000:]}")
+            time.sleep(0.2)
+        yield f"http://{address}"
+
+
+def _ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - a Prometheus of our own
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
 def blocks(day: Day, folder: Path) -> None:
     """The day as a Prometheus's data in `folder`; needs `promtool`."""
-    program = shutil.which("promtool")
-    if program is None:
-        raise FileNotFoundError("promtool is not installed; it comes with Prometheus (apt-get install prometheus)")
+    program = _program("promtool")
     text = folder.with_suffix(".openmetrics")
     with text.open("w") as file:
         write(day, file)
