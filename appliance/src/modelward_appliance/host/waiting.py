@@ -17,6 +17,9 @@ _LOOK_SECONDS: Final = 1.0
 _FAILED_LOOKS: Final = 10
 """So often in a row a service must be seen failed: one that is restarted, once, is not."""
 
+_RESTARTS: Final = 5
+"""So often it is restarted before it is given up, though it runs for a moment each time."""
+
 _LOG_LINES: Final = 15
 _PASSING: Final = frozenset({"created", "exited", "running", "removing"})
 """States that say nothing to who waits: a container that is made anew goes through them."""
@@ -45,6 +48,7 @@ class Watch:
         self._compose = compose
         self._said: dict[str, str] = {}
         self._failed: dict[str, int] = {}
+        self._restarts: dict[str, int] = {}
         self._begun = time.monotonic()
         for container in compose.containers():
             self._said[container.service] = self._state(container)
@@ -61,8 +65,13 @@ class Watch:
         return containers
 
     def given_up(self, containers: Sequence[Container]) -> list[Container]:
-        """Those that have been failing for a while."""
-        return [item for item in containers if self._failed.get(item.service, 0) >= _FAILED_LOOKS]
+        """Those that have been failing for a while, or again and again."""
+        return [
+            item
+            for item in containers
+            if self._failed.get(item.service, 0) >= _FAILED_LOOKS
+            or item.restarts - self._restarts.setdefault(item.id, item.restarts) >= _RESTARTS
+        ]
 
     @staticmethod
     def _state(container: Container) -> str:
