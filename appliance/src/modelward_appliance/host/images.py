@@ -55,13 +55,14 @@ BUILT: Final = (
 )  # fmt: skip
 
 
-def source_digest(built: Built, environment: Environment) -> str:
-    """Of everything that the image is made of, so that it is built again exactly when that changed."""
+def source_digest(built: Built) -> str:
+    """Of all of this bundle that is in the image: it is built again when that changed.
+
+    Not of what it was built from and with, since a server that got it by `docker load` knows nothing of that.
+    """
     digest = hashlib.sha256()
     for path in sorted(_files(built)):
         digest.update(f"{path.relative_to(TOP)}\0{os.access(path, os.X_OK)}\0".encode() + path.read_bytes() + b"\0")
-    for name in built.arguments:
-        digest.update(f"{name}={environment.get(name)}\0".encode())
     return digest.hexdigest()
 
 
@@ -96,7 +97,7 @@ def build(environment: Environment, *, force: bool = False) -> list[str]:
     for built in BUILT:
         if not is_built_here(built, environment):
             continue
-        digest = source_digest(built, environment)
+        digest = source_digest(built)
         name = name_of(built, environment)
         if not force and _label(name) == digest:
             continue
