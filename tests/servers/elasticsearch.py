@@ -78,9 +78,9 @@ class Elasticsearch:
 
     admin, agent, collector, backup = ADMIN, AGENT, COLLECTOR, BACKUP
 
-    def __init__(self) -> None:
+    def __init__(self, home: Path | None = None) -> None:
         java = find_java()
-        home = _distribution()
+        home = home or distribution()
         self._user = _unprivileged()
         self.folder = Path(tempfile.mkdtemp(prefix="modelward-es-"))
         self.folder.chmod(0o755)
@@ -113,7 +113,7 @@ class Elasticsearch:
         for name in ("jvm.options", "log4j2.properties"):
             shutil.copy(self._home / "config" / name, self._config / name)
         (self._config / "jvm.options.d").mkdir()
-        issued = Authority(self._config).issue("node")
+        issued = Authority(self._config).issue("node", dns=("localhost", "elasticsearch"))
         settings = {
             "cluster.name": "modelward-tests",
             "discovery.type": "single-node",
@@ -239,7 +239,8 @@ def _home_folder() -> Path:
     return SERVERS / f"elasticsearch-{VERSION}"
 
 
-def _distribution() -> Path:
+def distribution() -> Path:
+    """Where the server lies, unpacked if it was not yet."""
     home = _home_folder()
     if not home.is_dir():
         if not _archive().is_file():

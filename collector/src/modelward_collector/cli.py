@@ -101,6 +101,16 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("-o", "--output", type=Path, metavar="FILE", help="where to write the YAML (standard output)")
     _config(sub)
 
+    sub = command("check-ldap", "connect to the directory of auth.ldap, and say what it knows of a user", _check_ldap)
+    sub.add_argument("user", nargs="?", metavar="USER", help="look this user up")
+    sub.add_argument("--password-file", type=Path, metavar="FILE", help="try to log in with the password in it")
+    sub.add_argument("--ask-password", action="store_true", help="ask for the password, and try to log in")
+    _config(sub)
+
+    sub = command("revoke-sessions", "end all sessions of a user", _revoke_sessions)
+    sub.add_argument("user", metavar="USER")
+    _config(sub)
+
     command("version", "print the version", _version)
     return parser
 
@@ -270,6 +280,30 @@ def _suggest_rules(options: argparse.Namespace) -> int:
     else:
         print(f"{options.output}: read it, correct it, and put it in models.d")
     return 0
+
+
+def _check_ldap(options: argparse.Namespace) -> int:
+    settings = load_config(options.config)
+    from modelward_collector.auth.commands import auth_of, check_ldap
+
+    if options.user is None and (options.ask_password or options.password_file):
+        print("modelward: name the user whose password it is", file=sys.stderr)
+        return BAD_CONFIGURATION
+    auth = auth_of(settings, options.config)
+    return check_ldap(auth, options.user, options.password_file, ask=options.ask_password)
+
+
+def _revoke_sessions(options: argparse.Namespace) -> int:
+    from modelward_collector.auth.commands import auth_of, revoke_sessions
+    from modelward_collector.stores import open_store
+
+    config = load_config(options.config)
+    auth_of(config, options.config)
+    store = open_store(config.store)
+    try:
+        return revoke_sessions(store, options.user)
+    finally:
+        store.close()
 
 
 def _version(_: argparse.Namespace) -> int:

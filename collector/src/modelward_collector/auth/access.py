@@ -181,7 +181,7 @@ class Access:
 
     def _refuse(self, user: str, address: str, error: RefusedError) -> None:
         self._logins.labels(error.reason).inc()
-        self.audit.record(_refused(user, address, error.reason, str(error)))
+        self.audit.record(_refused(user, address, error.reason, error.message))
 
     def refuse_form(self, typed: str, address: str) -> None:
         """Note that a login came with no form of this site."""

@@ -61,7 +61,10 @@ _CANNOT_ASK: Final = (
     ldap.PROTOCOL_ERROR,
     ldap.LOCAL_ERROR,
 )
-_AD_ATTRIBUTES: Final = ("userAccountControl", "accountExpires", "primaryGroupID", "objectSid", "sAMAccountName")
+_AD_ATTRIBUTES: Final = (
+    *("userAccountControl", "accountExpires", "primaryGroupID", "objectSid"),
+    *("sAMAccountName", "userPrincipalName"),
+)
 _AD_DISABLED: Final = ("data 533", "data 701", "data 775")
 """In Active Directory's refusal of a bind: disabled, expired, locked; said even where the password is wrong."""
 
@@ -110,6 +113,33 @@ class Directory:
 
         return self._at_some_server(asked)
 
+    def reach(self) -> None:
+        """Connect, verify the certificate, and no more."""
+
+        def asked(url: str) -> None:
+            with self._connection(url):
+                pass
+
+        self._at_some_server(asked)
+
+    def missing_groups(self) -> list[str]:
+        """Those of the groups that give a role that the directory does not have. Only with a service account."""
+
+        def asked(url: str) -> list[str]:
+            with self._as_service(url) as connection:
+                return [dn for dn in self._all_mapped() if not self._is_there(connection, dn)]
+
+        return self._at_some_server(asked)
+
+    def _all_mapped(self) -> list[str]:
+        return [dn for dns in self.settings.groups.by_role().values() for dn in dns]
+
+    def _is_there(self, connection: SimpleLDAPObject, dn: str) -> bool:
+        try:
+            return bool(self._search(connection, dn, ldap.SCOPE_BASE, "(objectClass=*)", ["1.1"]))
+        except ldap.NO_SUCH_OBJECT:
+            return False
+
     # -- ways to bind -------------------------------------------------------------------------------------------
     def _found_and_bound(self, url: str, username: str, password: str) -> Person:
         with self._as_service(url) as service:
@@ -135,7 +165,7 @@ class Directory:
         with self._bound(url, name, password) as connection:
             dn, attributes = self._entry(connection, username, None if principal else name)
             if principal:
-                _same_person(connection, dn, attributes)
+                _same_person(connection, name, dn, attributes)
             if _disabled(attributes):
                 raise RefusedError(Refusal.DISABLED)
             return self._person(connection, username, dn, attributes)
@@ -263,7 +293,7 @@ class Directory:
             members.append(primary)
         rule = f":{IN_CHAIN}:" if self.settings.nested_groups else ""
         text = "".join(f"(member{rule}={ldap.filter.escape_filter_chars(member)})" for member in members)
-        for mapped in {dn for dns in self.settings.groups.by_role().values() for dn in dns}:
+        for mapped in dict.fromkeys(self._all_mapped()):
             if primary is not None and same_name(primary) == same_name(mapped):
                 yield mapped
                 continue
@@ -343,15 +373,21 @@ class Directory:
         return [(dn, attributes) for dn, attributes in found if dn is not None]
 
 
-def _same_person(connection: SimpleLDAPObject, dn: str, attributes: Attributes) -> None:
+def _same_person(connection: SimpleLDAPObject, bound: str, dn: str, attributes: Attributes) -> None:
     """`RefusedError` unless the entry found is of who bound: a principal's name may be another's account name."""
-    said: str = connection.whoami_s()
-    kind, _, name = said.partition(":")
-    if kind == "dn":
-        same = same_name(name) == same_name(dn)
+    account = _text(attributes, "sAMAccountName").casefold()
+    try:
+        said = str(connection.whoami_s())
+    except (ldap.PROTOCOL_ERROR, ldap.UNWILLING_TO_PERFORM):
+        # Samba does not say. A principal's name is unique, and an account's within its domain.
+        said = bound
+        its_own = _text(attributes, "userPrincipalName").casefold() if "@" in bound else account
+        same = (bound if "@" in bound else bound.rpartition("\\")[2]).casefold() == its_own != ""
     else:
+        kind, _, name = said.partition(":")
         # Active Directory answers u:DOMAIN\\account.
-        same = name.rpartition("\\")[2].casefold() == _text(attributes, "sAMAccountName").casefold() != ""
+        account_said = name.rpartition("\\")[2].casefold()
+        same = same_name(name) == same_name(dn) if kind == "dn" else account_said == account != ""
     if not same:
         raise RefusedError(Refusal.AMBIGUOUS_USER, f"the directory calls who bound {said}, but the entry found is {dn}")
 

@@ -45,6 +45,7 @@ class RefusedError(Exception):
     def __init__(self, reason: Refusal, message: str = "", person: Person | None = None) -> None:
         super().__init__(message or reason.value)
         self.reason = reason
+        self.message = message
         self.person = person
 
 

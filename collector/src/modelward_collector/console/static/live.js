@@ -64,9 +64,12 @@
     if (busy()) { schedule(); return; }
     var control = new AbortController();
     var limit = setTimeout(function () { control.abort(); }, PATIENCE);
-    fetch(location.href, { credentials: "same-origin", redirect: "error", cache: "no-store", signal: control.signal })
+    // The header says that nobody did this: it does not keep a session from ending.
+    fetch(location.href, { credentials: "same-origin", redirect: "error", cache: "no-store", signal: control.signal, headers: { Accept: "text/html", "X-Modelward-Background": "1" } })
       .then(function (response) {
-        if (response.status >= 500 || response.status === 401 || response.status === 403) throw new Error(String(response.status));
+        // The session is over: the page itself leads to the login, and back.
+        if (response.status === 401) { location.reload(); return new Promise(function () {}); }
+        if (response.status >= 500 || response.status === 403) throw new Error(String(response.status));
         return response.text();
       })
       .then(function (text) {
