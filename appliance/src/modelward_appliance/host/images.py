@@ -157,9 +157,7 @@ def missing(environment: Environment, services: Mapping[str, Any]) -> list[str]:
     wanted = sorted({service["image"] for service in services.values()} - here)
     # What a build starts from is only needed where there is a build to do.
     for built in BUILT:
-        if is_built_here(built, environment) and _label(name_of(built, environment)) != source_digest(
-            built, environment
-        ):
+        if is_built_here(built, environment) and _label(name_of(built, environment)) != source_digest(built):
             base = built.arguments[0]
             wanted.append(environment.get(base, documented()[base]))
     return [image for image in dict.fromkeys(wanted) if inspected(image) is None]
