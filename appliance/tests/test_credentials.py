@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 from modelward_appliance.credentials import SECRETS, SITE_SECRETS, Credentials, handed_to
+from modelward_appliance.elasticsearch_users import USERS
 from modelward_appliance.services import BY_NAME
 from modelward_appliance.settings import SiteFiles
 
@@ -53,6 +54,10 @@ def test_a_service_gets_its_own_and_no_others(tmp_path: Path) -> None:
     assert handed == {name: made[name] for name in ("elasticsearch-agent-password", "agent-metrics-password")}
     assert {name for secret in SECRETS.values() for name in secret.services} <= set(BY_NAME)
     assert {name for services in SITE_SECRETS.values() for name in services} <= set(BY_NAME)
+
+
+def test_every_user_of_elasticsearch_has_a_password_and_every_password_a_user() -> None:
+    assert {name for name in SECRETS if name.startswith("elasticsearch-")} == set(USERS.values())
 
 
 def test_a_password_of_the_operator_may_have_any_character(tmp_path: Path) -> None:

@@ -68,7 +68,6 @@ SECRETS: Final[Mapping[str, Secret]] = {
     "elasticsearch-kibana-editor-password": _for("collector"),
     "elasticsearch-kibana-admin-password": _for("collector"),
     "elasticsearch-logstash-password": _for("logstash"),
-    "elasticsearch-monitor-password": _for("prometheus"),
     # Kibana
     "kibana-service-token": _for("kibana", make=kibana_token),
     "kibana-security-key": _for("kibana", make=hexadecimal),
@@ -94,7 +93,7 @@ SECRETS: Final[Mapping[str, Secret]] = {
 
 SITE_SECRETS: Final[Mapping[str, frozenset[str]]] = {
     "ldap-bind-password": frozenset({"collector", "grafana"}),
-    "smtp-password": frozenset({"alertmanager", "grafana"}),
+    "smtp-password": frozenset({"alertmanager"}),
     **{f"slack-{who}-url": frozenset({"alertmanager"}) for who in STAKEHOLDERS},
     **{f"pagerduty-{who}-key": frozenset({"alertmanager"}) for who in STAKEHOLDERS},
 }
