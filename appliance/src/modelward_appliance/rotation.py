@@ -69,7 +69,7 @@ def change_authority(state: Path, *, force: bool = False) -> Step:
             if (lacking := _not_yet(state, new)) and not force:
                 raise NotYetError(
                     f"the new authority is trusted, but not by {', '.join(lacking)}; enrol them again (make add-agent "
-                    "HOST=…), unpack their bundles there, and run this again; or with --force, which cuts them off"
+                    "HOST_NAME=…), unpack their bundles there, and run this again; or with --force, which cuts them off"
                 )
             # What was trusted stays so. A run that is killed between the two files is completed by the next.
             files.write(tls / "ca.crt", _pem(new.certificate, *trusted), mode=0o644, owner=owner)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from modelward_appliance.host import images, preflight
+from modelward_appliance.host import deployed, images, preflight
 from modelward_appliance.host.docker import ONE_SHOTS, Compose, DockerError, docker
 from modelward_appliance.host.environment import Environment, first_version
 from modelward_appliance.host.verify.check import Verdict
@@ -51,6 +51,7 @@ def deploy(environment: Environment, accepted: frozenset[str] = frozenset()) -> 
     up(compose, watch)
     wait_until_well(compose, wanted(compose), watch)
     mark_applied(environment)
+    deployed.record(environment)
 
 
 def check(environment: Environment, accepted: frozenset[str] = frozenset()) -> None:

@@ -82,7 +82,7 @@ def newest(environment: Environment) -> Path:
     """The newest backup in the state folder; `RestoreError` without any."""
     found = sorted((environment.state / "backups").glob("modelward-*.backup"))
     if not found:
-        raise RestoreError(f"{environment.state / 'backups'}: there is no backup; name the file: make restore FILE=…")
+        raise RestoreError(f"{environment.state / 'backups'}: there is no backup; name the file: make restore BACKUP=…")
     return found[-1]
 
 
@@ -93,7 +93,7 @@ def _given(options: argparse.Namespace) -> tuple[Path, Path]:
     if not file.is_file():
         raise RestoreError(f"{file}: there is no such backup")
     if not key.is_file():
-        raise RestoreError(f"{key}: there is no such key; give the copy that is kept elsewhere: make restore KEY=…")
+        raise RestoreError(f"{key}: there is no such key; give the copy that is kept elsewhere: --key")
     if ":" in str(file) or ":" in str(key):
         raise RestoreError(f"{file}, {key}: a path with a colon cannot be mounted; move it")
     return file, key
