@@ -89,8 +89,8 @@ def rotate_authority(environment: Environment, *, force: bool = False) -> None:
         print("the old authority is trusted no more")
     else:
         print(
-            "two authorities are trusted now. Enrol every model server again (make add-agent HOST_NAME=…) and unpack its "
-            f"bundle there, give browsers {environment.state}/tls/ca.crt, and run this again: then only the new one is"
+            "two authorities are trusted now. Enrol every model server again (make add-agent HOST_NAME=…), unpack the "
+            f"bundles there, give browsers {environment.state}/tls/ca.crt, and run this again: then only the new one is"
         )
 
 
