@@ -106,7 +106,18 @@ def test_a_mail_server_without_a_login_or_tls_is_accepted(tmp_path: Path) -> Non
 
 # -- who hears -----------------------------------------------------------------------------------------------------
 OF_A_MODEL = ("availability", "errors", "latency", "drift", "quality", "performance", "forecast", "logs", "check")
-OF_THE_APPLIANCE = ("delivery", "agent", "store", "service", "certificate", "backup", "host", "monitor")
+OF_THE_APPLIANCE = (
+    "delivery",
+    "agent",
+    "store",
+    "service",
+    "certificate",
+    "backup",
+    "host",
+    "monitor",
+    "probe",
+    "configuration",
+)
 KINDS = dict.fromkeys(OF_A_MODEL, "fraud") | dict.fromkeys(OF_THE_APPLIANCE, "")
 """Each kind of alert with the model that it is about."""
 

@@ -21,6 +21,7 @@ from modelward_appliance.backup.shelf import Shelf
 from modelward_collector.store.health import StoreHealth
 from tests.servers.alertmanager import Alertmanager
 from tests.servers.appliance import AppliancePrometheus, Rendered, blackbox_exporter, node_exporter
+from tests.test_alert_routing import KINDS
 
 ROOT = Path(__file__).resolve().parents[1]
 RULES = ROOT / "prometheus" / "config" / "prometheus" / "rules"
@@ -58,6 +59,10 @@ def test_an_alert_says_how_bad_it_is_whose_it_is_and_what_to_do(name: str) -> No
     dashboard = re.fullmatch(r"d/modelward-([a-z]+)\?.+", annotations["dashboard"])
     assert dashboard is not None, "the notification adds the time range with &"
     assert dashboard[1] in DASHBOARDS
+
+
+def test_the_kinds_of_alerts_are_those_whose_routes_are_tested() -> None:
+    assert {alert["labels"]["kind"] for alert in ALERTS.values()} == KINDS.keys() | {"heartbeat"}
 
 
 @pytest.mark.parametrize("name", ALERTS)

@@ -66,7 +66,11 @@ class Outside:
 
     def rendered(self, **variables: str) -> Rendered:
         """An appliance that knows them."""
-        site = {"smtp-password": "pass $word", "alerting-ca.crt": self.authority.path.read_text()}
+        site = {
+            "smtp-password": "pass $word",
+            "slack-team-url": f"{self.hook}/slack",
+            "alerting-ca.crt": self.authority.path.read_text(),
+        }
         return Rendered(
             self.folder / "appliance",
             site,
@@ -78,6 +82,7 @@ class Outside:
             MODELWARD_SMTP_USERNAME="modelward",
             MODELWARD_TEAM_EMAILS="team@example.org",
             MODELWARD_TEAM_WEBHOOKS=f"{self.hook}/team",
+            MODELWARD_TEAM_SLACK_CHANNEL="#models",
             MODELWARD_MANAGEMENT_WEBHOOKS=f"{self.hook}/management",
             MODELWARD_EXECUTIVE_WEBHOOKS=f"{self.hook}/executive",
             MODELWARD_HEARTBEAT_WEBHOOK=f"{self.hook}/heartbeat",
@@ -103,7 +108,7 @@ def running() -> Iterator[ExitStack]:
 
 
 def names(web: Web, path: str) -> set[str]:
-    return {alert["labels"]["alertname"] for to, body in web.posted if to == path for alert in body["alerts"]}
+    return {alert["labels"]["alertname"] for to, body in web.posted if to == path for alert in body.get("alerts", ())}
 
 
 def alert(name: str, **labels: str) -> dict[str, Any]:
@@ -151,6 +156,10 @@ def test_a_critical_alert_reaches_webhooks_and_mail_within_thirty_seconds(
         assert f"{SITE}:3000/d/modelward-appliance?orgId=1&from=" in text
         assert "&to=now" in text
         assert "A primary shard is not allocated." in text
+    said = wait_for(lambda: next((body for to, body in web.posted if to == "/slack"), None), "word in Slack", 10)
+    assert said["channel"] == "#models"
+    assert said["attachments"][0]["title"] == letter.message["subject"]
+    assert f"<{SITE}/runbooks/ElasticsearchRed|Runbook>" in said["attachments"][0]["text"]
     page = browser.new_page(viewport={"width": 390, "height": 800})
     page.set_content(letter.part("text/html"))
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

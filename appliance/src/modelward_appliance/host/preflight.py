@@ -38,6 +38,9 @@ DISK_ADVISED: Final = 50 << 30
 CLOCK_SKEW_MAX: Final = 5.0
 """Seconds between this clock and the engine's; sessions and certificates bear that much."""
 
+_TELLS = re.compile(r"MODELWARD_(TEAM|MANAGEMENT|EXECUTIVE)_(EMAILS|WEBHOOKS|SLACK_CHANNEL)")
+"""The variables that name who hears of alerts."""
+
 SYSTEM_MEMORY: Final = 1 << 30
 """What the operating system and the engine are left with."""
 
@@ -60,7 +63,16 @@ class Preflight:
         works = all(finding.level is not Level.ERROR for finding in found)
         if works:
             found += self._compose_file()
-        for check in (self._map_count, self._memory, self._disk, self._ports, self._clock, self._state, self._names):
+        for check in (
+            self._map_count,
+            self._memory,
+            self._disk,
+            self._ports,
+            self._clock,
+            self._state,
+            self._names,
+            self._alerts,
+        ):
             found += _guarded(check)
         if works:
             found += _guarded(self._images)
@@ -323,6 +335,20 @@ class Preflight:
             yield Finding(
                 "clock", Level.WARNING, "not synchronised, says timedatectl",
                 "sudo timedatectl set-ntp true, or the site's own time server",
+            )  # fmt: skip
+
+    def _alerts(self) -> Iterator[Finding]:
+        """An alert that reaches nobody helps nobody."""
+        told = [
+            name for name in sorted(self.environment.variables) if _TELLS.fullmatch(name) and self.environment.get(name)
+        ]
+        told += [path.name for path in sorted((self.environment.state / "site").glob("pagerduty-*-key"))]
+        if told:
+            yield Finding("alerts", Level.OK, f"reach people by {', '.join(told)}")
+        else:
+            yield Finding(
+                "alerts", Level.WARNING, "nobody will be told of any; they are only on the page /alertmanager/",
+                "set MODELWARD_SMTP_HOST, MODELWARD_SMTP_FROM and MODELWARD_TEAM_EMAILS, or MODELWARD_TEAM_WEBHOOKS",
             )  # fmt: skip
 
 
