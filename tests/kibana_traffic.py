@@ -1,4 +1,4 @@
-"""Half a day of two models on two hosts, through the real Recorder, agents, checks and audit trail, into a real store.
+"""Six hours of two models on two hosts, through the real Recorder, agents, checks and audit trail, into a real store.
 
 `Filled` says what was recorded, so that what a dashboard shows can be held against it.
 """
@@ -26,12 +26,12 @@ from modelward_collector.checks.result import CheckKind, CheckResult
 from modelward_collector.store.protocol import Alias, Document, Outcome, Store
 from tests.servers.elasticsearch import Elasticsearch
 
-HOURS: Final = 12
+HOURS: Final = 6
 EVERY: Final = timedelta(seconds=30)
 HOSTS: Final = ("serving-1", "serving-2")
 REGIONS: Final = ("eu", "us", "asia")
 COUNTRIES: Final = ("DE", "FR", "US", "JP")
-DRIFTS_AFTER: Final = timedelta(hours=8)
+DRIFTS_AFTER: Final = timedelta(hours=4)
 
 
 @dataclass(slots=True)
@@ -217,11 +217,11 @@ def _check(node: Elasticsearch, folder: Path, made: Filled) -> None:
     reference = {
         "kind": "span",
         "start": made.start.isoformat(),
-        "end": (made.start + timedelta(hours=4)).isoformat(),
+        "end": (made.start + timedelta(hours=2)).isoformat(),
     }
     features = {"amount": {"type": "numeric", "max": 180}, "age": {"type": "numeric", "missing_max": 0.05}}
-    windows = {check: {"window": "2h"} for check in ("drift", "quality")} | {
-        "performance": {"window": "4h", "label_delay": "1m", "thresholds": {"accuracy": {"min": 0.85}}}
+    windows = {check: {"window": "1h"} for check in ("drift", "quality")} | {
+        "performance": {"window": "2h", "label_delay": "1m", "thresholds": {"accuracy": {"min": 0.85}}}
     }
     models: dict[str, dict[str, Any]] = {
         "fraud": {"task": "classification", "reference": reference, "features": features, "checks": windows},
@@ -240,7 +240,7 @@ def _check(node: Elasticsearch, folder: Path, made: Filled) -> None:
     }
     collector = a_collector(folder, yaml, store=store, agents={"window": "10m"})
     try:
-        for hour in range(6, HOURS + 1):
+        for hour in range(3, HOURS + 1):
             at = made.start + timedelta(hours=hour)
             for model in ("fraud", "price"):
                 for check in CheckKind:
@@ -284,7 +284,7 @@ def _incidents(store: Store, made: Filled) -> None:
         status = ("open", "acknowledged", "closed")[number % 3]
         made.incidents[status] += 1
         source = {
-            "@timestamp": (made.end - timedelta(hours=8 - number)).isoformat().replace("+00:00", "Z"),
+            "@timestamp": (made.end - timedelta(minutes=30 * (8 - number))).isoformat().replace("+00:00", "Z"),
             "kind": "incident",
             "id": f"incident-{number}",
             "model": ("fraud", "price")[number % 2],

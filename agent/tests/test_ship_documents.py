@@ -48,6 +48,23 @@ def test_lists_of_numbers_are_kept_apart_from_the_features() -> None:
     assert stored["vectors"] == {"embedding": [0.25, 0.5]}
 
 
+def test_the_parts_of_a_segment_can_be_chosen_from_whatever_their_names_are() -> None:
+    stored = document(prediction(1, segment={"region": "eu", "tier": "gold"}))
+    assert stored["segment"] == {"region": "eu", "tier": "gold"}
+    assert stored["segments"] == ["region=eu", "tier=gold"]
+    assert "segments" not in document(prediction(1))
+    actual = {"@timestamp": AT, "kind": "actual", "model": "m", "id": "p1", "actual": 1, "segment": {"region": "us"}}
+    assert document(actual)["segments"] == ["region=us"]
+    error = {"@timestamp": AT, "kind": "error", "model": "m", "message": "it broke", "segment": {"region": "us"}}
+    assert document(error)["segments"] == ["region=us"]
+
+
+def test_what_an_application_calls_segments_itself_is_kept_under_another_name() -> None:
+    stored = document(prediction(1, segments={"a": {"b": 1}}))
+    assert "segments" not in stored
+    assert stored["segments_text"] == {"a": {"b": 1}}
+
+
 def test_business_and_stage_fields_are_gathered() -> None:
     business = {"@timestamp": AT, "kind": "business", "event": "revenue", "value": 2.5, "model": "m"}
     assert document(business) == {

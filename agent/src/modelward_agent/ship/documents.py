@@ -71,6 +71,8 @@ def _move_vectors(document: dict[str, Any]) -> None:
 
 def _name_segments(document: dict[str, Any]) -> None:
     """`segments` are the parts of the segment as `name=value`, one list to choose from whatever the names are."""
+    if "segments" in document:
+        document["segments_text"] = document.pop("segments")
     segment = document.get("segment")
     if type(segment) is dict and segment:
         document["segments"] = [f"{name}={value}" for name, value in segment.items()]
