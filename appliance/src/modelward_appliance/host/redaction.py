@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-SHORTEST: Final = 6
+SHORTEST: Final = 4
 """Shorter than this a value is a word, and would be taken out of half of the text."""
 
 _FOLDERS: Final = ("secrets", "site", "tls")
@@ -60,12 +60,15 @@ def _secrets_in(state: Path) -> Iterator[tuple[str, str]]:
                 continue
             name = path.relative_to(state).as_posix()
             text = path.read_text(encoding="utf-8", errors="replace")
+            if path.name.startswith("verify-"):
+                # A user's name stands above the password.
+                text = text.partition("\n")[2]
             for number, line in enumerate(_lines(text)):
                 yield f"{name}#{number}" if number else name, line
 
 
 def _lines(text: str) -> Iterable[str]:
-    """Each line of its own: a key's lines may be quoted apart, and an account's file has the name in the first."""
+    """Each line of its own, since a key's may be quoted apart."""
     return [line for line in text.splitlines() if len(line) >= SHORTEST and not line.startswith(("-----", "#"))]
 
 
