@@ -22,6 +22,7 @@ from modelward_collector.app import Collector, build, create_app
 from modelward_collector.config import load_config
 from modelward_collector.serving import Server, bind
 from tests.servers.certificates import Authority
+from tests.servers.elasticsearch import Elasticsearch
 from tests.servers.nginx import Nginx
 from tests.servers.ports import free_ports
 from tests.servers.recorder import Recorder
@@ -169,10 +170,17 @@ class Place:
 
 
 @contextmanager
-def deployed(folder: Path, authority: Authority, *, many_logins: bool = False, **overrides: str) -> Iterator[Place]:
+def deployed(
+    folder: Path,
+    authority: Authority,
+    *,
+    many_logins: bool = False,
+    node: Elasticsearch | None = None,
+    **overrides: str,
+) -> Iterator[Place]:
     """Everything running, out of the appliance's own setup; `overrides` are the collector's variables.
 
-    With `many_logins` the gateway lets a hundred times as many through.
+    With `many_logins` the gateway lets a hundred times as many through; with `node` agents reach that one.
     """
     state, volumes = folder / "state", folder / "volumes"
     (state / "site").mkdir(parents=True)
@@ -221,6 +229,8 @@ def deployed(folder: Path, authority: Authority, *, many_logins: bool = False, *
             asks = tls / "ca.crt" if name in ("prometheus", "alertmanager") else None
             recorders[name] = running.enter_context(Recorder(tls / "tls.crt", tls / "tls.key", asks))
             variables[f"MODELWARD_ADDRESS_{name.upper()}"] = f"127.0.0.1:{recorders[name].port}"
+        if node is not None:
+            variables["MODELWARD_ADDRESS_ELASTICSEARCH"] = f"127.0.0.1:{node.port}"
         setup = Setup(load_site(variables, state / "site"), state, ROOT)
         setup.prepare()
         hand_out(setup, "collector")
@@ -250,6 +260,12 @@ def deployed(folder: Path, authority: Authority, *, many_logins: bool = False, *
         running.callback(stop_collector)
         collector = start_collector()
         moved = {"rate=60r/m": "rate=100r/s"} if many_logins else {}
+        if node is not None:
+            # The test node's certificate is of another authority.
+            trusted = folder / "trusted.pem"
+            trusted.write_bytes(node.ca.read_bytes())
+            own = place_of("gateway") / "tls" / "ca.crt"
+            moved[f"proxy_ssl_trusted_certificate {own};"] = f"proxy_ssl_trusted_certificate {trusted};"
         nginx = running.enter_context(Nginx(place_of("gateway"), gateway_port, moved=moved))
         yield Place(
             volumes,

@@ -6,16 +6,29 @@ import base64
 import gzip
 import http.client
 import json
+import re
 import socket
 import ssl
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from collector.tests.site import Place, deployed, wait_for
+from collector.tests.elastic import opened
+from collector.tests.site import ROOT, Place, deployed, wait_for
+from modelward_agent.config import Compress
+from modelward_agent.config import Elasticsearch as AgentElasticsearch
+from modelward_agent.ship.bulk import BulkClient, RefusedError
+from modelward_agent.ship.documents import Item
+from modelward_appliance.services import BY_NAME
+from modelward_appliance.settings import load_site
+from modelward_appliance.setup import Setup
+from modelward_collector.store.protocol import Alias
 from tests.servers.certificates import Authority
+from tests.servers.elasticsearch import Elasticsearch
+from tests.servers.missing import program
 from tests.servers.recorder import Recorded
 
 pytestmark = [pytest.mark.server("nginx"), pytest.mark.server("slapd")]
@@ -543,3 +556,71 @@ def test_a_flood_of_logins_is_slowed_down_before_it_reaches_the_collector(place:
     statuses = {browser.post("/login", {"username": "x"}).status for _ in range(60)}
     assert statuses == {400, 429}
     assert browser.get("/login").status == 200
+
+
+# -- with a real Elasticsearch -------------------------------------------------------------------------------------
+
+
+def test_the_real_agents_client_delivers_through_the_gateway_into_elasticsearch(
+    tmp_path: Path, authority: Authority, elasticsearch: Elasticsearch
+) -> None:
+    store = opened(elasticsearch)
+    store.setup()
+    with deployed(tmp_path, authority, node=elasticsearch) as place:
+        agent_context(place, tmp_path)
+        password = tmp_path / "password"
+        password.write_text(elasticsearch.agent.password)
+        password.chmod(0o600)
+        settings = AgentElasticsearch(
+            urls=(f"https://localhost:{place.nginx.ingest_port}",),
+            ca_file=place.ca,
+            certificate=tmp_path / "agent.crt",
+            key_file=tmp_path / "agent.key",
+            username=elasticsearch.agent.name,
+            password_file=password,
+            compress=Compress.ALWAYS,
+        )
+        client = BulkClient(settings)
+        try:
+            index, _ = client.write_index(Alias.LOGS)
+            entry = {"@timestamp": "2026-11-21T12:00:00Z", "kind": "log", "message": "through the gateway"}
+            item = Item(Alias.LOGS, f"gateway-{tmp_path.name}", json.dumps(entry).encode())
+            indices = {str(Alias.LOGS): index}
+            assert [result.status for result in client.create([item], indices)] == [201]
+            assert [result.status for result in client.create([item], indices)] == [409]
+            password.write_text("wrong")
+            with pytest.raises(RefusedError):
+                BulkClient(settings).write_index(Alias.LOGS)
+        finally:
+            client.close()
+    store.close()
+
+
+@pytest.mark.parametrize("profiles", ["", "kibana", "kibana,grafana,scale"])
+def test_nginx_takes_what_is_rendered_for_containers(tmp_path: Path, profiles: str) -> None:
+    variables = {
+        "MODELWARD_HOSTS": "modelward.example.org,10.1.2.3,2001:db8::1",
+        "COMPOSE_PROFILES": f"openldap,{profiles}".strip(","),
+        "MODELWARD_PORT": "8443",
+    }
+    (tmp_path / "state").mkdir()
+    setup = Setup(load_site(variables, tmp_path / "state" / "site"), tmp_path / "state", ROOT)
+    setup.prepare()
+    folder = tmp_path / "gateway"
+    for name, (content, _) in setup.rendered(BY_NAME["gateway"], str(folder)).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    config = folder / "nginx.conf"
+    text = config.read_text()
+    assert "resolver 127.0.0.11 " in text
+    assert ("location /kibana/" in text) == ("kibana" in profiles)
+    assert ("https://elasticsearch-3:9200;" in text) == ("scale" in profiles)
+    text = text.replace("/var/log/modelward/gateway/", f"{tmp_path}/")
+    config.write_text(re.sub(r"(?<=pid |ath )/tmp/", f"{tmp_path}/", text))
+    checked = subprocess.run(
+        [program("nginx", "nginx", "/usr/sbin/nginx"), "-t", "-e", "stderr", "-c", config],
+        capture_output=True,
+        text=True,
+    )
+    assert checked.returncode == 0, checked.stderr
+    assert "warn" not in checked.stderr.replace('the "user" directive', "")

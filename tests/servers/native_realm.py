@@ -98,7 +98,7 @@ def _build(folder: Path, libraries: Path, compiler: Path) -> None:
         sources[-1].write_text(source.format(name=name, type=its_class))
         of_kind = components.setdefault(f"org.elasticsearch.plugin.analysis.{kind}", {})
         of_kind[name] = f"org.modelward.tests.{its_class}"
-    command = [compiler, "--release", "21", "-cp", f"{libraries}/*", "-d", classes, *sources]
+    command: list[str | Path] = [compiler, "--release", "21", "-cp", f"{libraries}/*", "-d", classes, *sources]
     subprocess.run(command, check=True, capture_output=True)
     with zipfile.ZipFile(folder / f"{_NAME}.jar", "w") as archive:
         for path in classes.rglob("*.class"):
