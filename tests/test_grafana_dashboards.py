@@ -38,6 +38,7 @@ from tests.servers.alertmanager import Alertmanager
 from tests.servers.appliance import AppliancePrometheus, Rendered, blackbox_exporter, node_exporter
 from tests.servers.elasticsearch import Elasticsearch
 from tests.servers.ports import free_ports
+from tests.servers.process import Child
 from tests.servers.web import Web
 
 pytestmark = [
@@ -175,17 +176,11 @@ class Fleet:
     @contextmanager
     def _process(self, program: str, config: str) -> Iterator[subprocess.Popen[bytes]]:
         command = [str(Path(sys.executable).with_name(program)), "run", "--config", str(self.folder / config)]
-        with (self.folder / f"{config}.log").open("ab") as output:
-            child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        child = Child([*command], self.folder / f"{config}.log")
         try:
-            yield child
+            yield child.popen
         finally:
-            child.terminate()
-            try:
-                child.wait(30)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
+            child.stop()
 
     # -- what is recorded -----------------------------------------------------------------------------------------
     def _history(self) -> None:
@@ -217,7 +212,11 @@ class Fleet:
         (self.journals[0] / "by-hand.jsonl").write_text("this is not JSON\n")
         with ExitStack() as stack:
             journals = (*self.journals, self.stuck)
-            recorders = [stack.enter_context(Recorder(MODEL, "7", journal=journal)) for journal in journals]
+            recorders = [
+                # Of many small files, since what a process still writes is never deleted.
+                stack.enter_context(Recorder(MODEL, "7", journal=journal, max_file_bytes=20_000))
+                for journal in journals
+            ]
             other = stack.enter_context(Recorder("churn", "3", journal=self.journals[1]))
             logs = [stack.enter_context((self.folder / name / "app.log").open("a")) for name in ("agent", "score-1")]
             while not self._ending.wait(0.25):

@@ -203,9 +203,9 @@ def _by_model() -> Line:
             8,
             lines(
                 "Cost of 1,000 predictions, $currency",
-                "Over an hour, of the eight models that cost most.",
+                "Over an hour, of the six models that cost most.",
                 Query(
-                    leading(_of_a_thousand("cost", "1h", "model"), 8),
+                    leading(_of_a_thousand("cost", "1h", "model"), 6),
                     "{{model}}",
                 ),
                 links=[to_model(SERIES_MODEL)],
@@ -216,8 +216,8 @@ def _by_model() -> Line:
             8,
             lines(
                 "Satisfaction",
-                "The mean over an hour, of the eight models where it is lowest.",
-                Query(leading(_satisfaction("1h", "model"), 8, lowest=True), "{{model}}"),
+                "The mean over an hour, of the six models where it is lowest.",
+                Query(leading(_satisfaction("1h", "model"), 6, lowest=True), "{{model}}"),
                 minimum=None,
                 links=[to_model(SERIES_MODEL)],
                 no_value=_NOT_REPORTED,

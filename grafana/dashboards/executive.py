@@ -138,8 +138,8 @@ def _standing() -> Line:
             states(
                 "How each model stood",
                 "The worst outcome of a model's checks (drift, quality, performance, health) at every moment. A model "
-                "without data for a check is judged by its others.",
-                Query(model_standing(_CHOSEN), "{{model}}"),
+                "without data for a check is judged by its others. The twelve that stand worst now.",
+                Query(leading(model_standing(_CHOSEN), 12), "{{model}}"),
                 mappings=STANDING,
                 links=[to_model(SERIES_MODEL)],
             ),

@@ -184,8 +184,11 @@ def _alerts() -> Line:
             10,
             states(
                 "Agents",
-                "Whether Prometheus reached each agent.",
-                Query(f'min by (host) (up{{job=~"agents|appliance-agent", {_HOST}}})', "{{host}}"),
+                "Whether Prometheus reached each agent; those that are silent come first, twelve at most.",
+                Query(
+                    leading(f'min by (host) (up{{job=~"agents|appliance-agent", {_HOST}}})', 12, lowest=True),
+                    "{{host}}",
+                ),
                 mappings=((0, "Silent", BAD_FILL), (1, "Answers", OK_FILL)),
             ),
         ),
@@ -210,8 +213,8 @@ def _delivery() -> Line:
             8,
             lines(
                 "Waiting by host",
-                "Bytes not yet delivered, of the eight hosts with most.",
-                Query(leading(f"max by (host) (modelward_journal_lag_bytes{{{_HOST}}})", 8), "{{host}}"),
+                "Bytes not yet delivered, of the six hosts with most.",
+                Query(leading(f"max by (host) (modelward_journal_lag_bytes{{{_HOST}}})", 6), "{{host}}"),
                 unit="bytes",
             ),
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from grafana.dashboards.look import (
+    BAD,
     BLUE,
     LIGHT,
     SERIES_MODEL,
@@ -159,7 +160,8 @@ def _traffic() -> Line:
                 "The dashed line is the objective of 0.1%.",
                 Query(leading(error_share(_CHOSEN, "5m", "model, version"), 8), "{{model}} {{version}}"),
                 unit="percentunit",
-                steps=Steps("transparent", ((0.001, "#F2495C"),)),
+                decimals=2,
+                steps=Steps("transparent", ((0.001, BAD),)),
                 ranked=True,
                 links=[to_model(SERIES_MODEL)],
             ),
@@ -180,7 +182,7 @@ def _latency() -> Line:
                 Query(latency(0.9, _CHOSEN), "90th"),
                 Query(latency(0.5, _CHOSEN), "Median"),
                 unit="s",
-                steps=Steps("transparent", ((0.5, "#F2495C"),)),
+                steps=Steps("transparent", ((0.5, BAD),)),
                 styles=[Style("99th", VIOLET), Style("90th", BLUE), Style("Median", LIGHT)],
                 no_value="No latencies",
             ),
@@ -219,9 +221,9 @@ def _inputs() -> Line:
             8,
             lines(
                 "Predictions a second by host",
-                "The eight busiest model servers: uneven load, or one that stopped, shows here.",
+                "The six busiest model servers: uneven load, or one that stopped, shows here.",
                 Query(
-                    leading(f"sum by (host) (rate(modelward_predictions_total{{{_CHOSEN}}}[{_NOW}]))", 8), "{{host}}"
+                    leading(f"sum by (host) (rate(modelward_predictions_total{{{_CHOSEN}}}[{_NOW}]))", 6), "{{host}}"
                 ),
                 unit="reqps",
             ),
@@ -230,7 +232,7 @@ def _inputs() -> Line:
             8,
             lines(
                 "Matches of log filters",
-                "Log entries a minute that a configured filter matched, of the eight filters and models with most.",
+                "Log entries a minute that a configured filter matched, of the six filters and models with most.",
                 Query(
                     leading(
                         f'sum by (filter, model) (rate(modelward_log_matches_total{{host=~"$host"}}[{_NOW}]) * 60)', 8
