@@ -131,12 +131,14 @@ def test_texts_of_every_day_anew_are_no_drift(draw):
 
 
 def test_words_that_come_and_go_in_the_reference_are_no_drift(draw):
-    def day(number, n):
-        weekend = [f"{text} weekend" if number % 7 > 4 and draw.random() < 0.3 else text for text in texts(draw, n)]
-        return rows(weekend)
+    def day(number):
+        weekend = number % 7 > 4
+        return rows([f"{text} weekend" if weekend and draw.random() < 0.6 else text for text in texts(draw, 600)])
 
-    reference = reference_of([day(number, 600) for number in range(14)])
-    assert [note_of(check(reference, day(number, 600))).status for number in range(7)] == [Status.OK] * 7
+    reference = reference_of([day(number) for number in range(14)])
+    weekends = [note_of(check(reference, day(number))) for number in range(70) if number % 7 > 4]
+    assert sum(found.status is not Status.OK for found in weekends) <= 2  # of 20; 1% is promised
+    assert not any("weekend" in found.message for found in weekends)
 
 
 def test_since_when_is_told_of_texts_too(draw):

@@ -18,7 +18,7 @@ class FeatureProfile:
 
     `missing` counts nulls and rows without the feature, once the profile is finished. Numbers that are not finite are
     counted apart and not in `numeric`. `other` counts values of no known type (objects, mixed lists). Strings that look
-    like free text are in `text` too, beside `categorical`; `unexamined` ones came from agents that did not look for any.
+    like free text are in `text` too, beside `categorical`; `unexamined` ones are of agents that did not look for any.
     """
 
     __slots__ = (

@@ -97,6 +97,11 @@ class Folder:
         """How many profiles `take` would hand over."""
         return len(self._windows)
 
+    @property
+    def open_columns(self) -> int:
+        """How many features and outputs those profiles summarise: what memory goes by."""
+        return sum(len(window.profile.features) + len(window.profile.outputs) for window in self._windows.values())
+
     def fold(self, records: Iterable[Record]) -> Tally:
         """Fold predictions, actuals and errors; stages and business lines are handed on, other kinds passed over."""
         tally = Tally()

@@ -27,7 +27,7 @@ _HETEROGENEITY_P = 0.1
 _SOME_EXCESS_P = 0.05
 """A window whose distance is explained by noise with this probability, over all windows, adds none …"""
 
-_ALL_EXCESS_P = 0.01
+_ALL_EXCESS_P = 0.05
 """… unless all windows together are not, with this one."""
 
 GAP_SQUARE = math.pi**2 / 12
