@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from modelward_collector.auth.lockout import FORGOTTEN_AFTER_SECONDS, LockedError, Lockout
+from modelward_collector.auth.lockout import FORGOTTEN_AFTER_SECONDS, LockedError, Lockout, source_of
 
 LONGEST = timedelta(minutes=15)
 
@@ -61,6 +61,12 @@ def test_the_wait_does_not_grow_while_one_waits(clock: Clock) -> None:
     for _ in range(3):
         wait(locked, "ada", "a")
     assert [wait(locked, "ada", "a") for _ in range(50)] == [5] * 50
+
+
+def test_a_host_that_changes_its_address_within_its_network_is_one() -> None:
+    assert source_of("2001:db8::1") == source_of("2001:db8::ffff:2") != source_of("2001:db8:0:1::1")
+    assert source_of("::ffff:10.0.0.1") == source_of("10.0.0.1") != source_of("10.0.0.2")
+    assert source_of("") == ""
 
 
 def test_that_a_lockout_begins_is_said_once(clock: Clock) -> None:

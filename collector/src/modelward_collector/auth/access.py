@@ -19,7 +19,7 @@ from modelward_agent.settings import read_secret
 from modelward_collector.auth.audit import Action, AuditTrail, Record
 from modelward_collector.auth.directory import Directory
 from modelward_collector.auth.kibana import KibanaUnavailableError, kibana_users
-from modelward_collector.auth.lockout import LockedError, Lockout
+from modelward_collector.auth.lockout import LockedError, Lockout, source_of
 from modelward_collector.auth.names import known_as
 from modelward_collector.auth.person import DirectoryUnavailableError, Person, Refusal, RefusedError
 from modelward_collector.auth.pool import DirectoryPool
@@ -97,6 +97,7 @@ class Access:
         self._standings: OrderedDict[str, Standing] = OrderedDict()
         self._asking: dict[str, asyncio.Task[None]] = {}
         self._seen: OrderedDict[str, Seen] = OrderedDict()
+        self._seen_lock = threading.Lock()
         self._ending = threading.Event()
         self._logins = Counter("modelward_logins", "Logins by their outcome.", ("outcome",), registry=registry)
         for outcome in OUTCOMES:
@@ -139,9 +140,9 @@ class Access:
     async def log_in(self, typed: str, password: str, address: str) -> Session:
         """A new session. `RefusedError`, `LockedError` or `DirectoryUnavailableError` when there is none."""
         begun = time.monotonic()
-        user = known_as(typed)
+        user, source = known_as(typed), source_of(address)
         try:
-            begins_lockout = self._lockout.attempt(user, address)
+            begins_lockout = self._lockout.attempt(user, source)
         except LockedError:
             self._logins.labels(Refusal.LOCKED_OUT).inc()
             self.audit.record(_refused(typed, address, Refusal.LOCKED_OUT, "Too many failed logins before."))
@@ -156,17 +157,17 @@ class Access:
             await self._take_time(begun)
             raise
         except DirectoryUnavailableError as error:
-            self._lockout.undecided(user, address)
+            self._lockout.undecided(user, source)
             self._logins.labels("unavailable").inc()
             self._unanswered.inc()
             logger.error("nobody can log in: %s", error)
             self.audit.record(Record(Action.LOGIN, False, _shown(typed), address, "unavailable", str(error)))
             raise
         except BaseException:
-            self._lockout.undecided(user, address)
+            self._lockout.undecided(user, source)
             raise
         # The password was right, so this was no guess.
-        self._lockout.succeeded(user, address)
+        self._lockout.succeeded(user, source)
         if person.role is None:
             outsider = RefusedError(Refusal.NO_ROLE, f"{person.dn} is in none of the groups that may come in", person)
             self._refuse(person.username, address, outsider)
@@ -275,18 +276,21 @@ class Access:
             self._standings.popitem(last=False)
 
     def _note(self, session: Session, address: str) -> None:
-        self._seen[session.id] = Seen(replace(session, seen=self._now()), address)
-        self._seen.move_to_end(session.id)
-        while len(self._seen) > MOST_SEEN:
-            self._seen.popitem(last=False)
+        with self._seen_lock:
+            self._seen[session.id] = Seen(replace(session, seen=self._now()), address)
+            self._seen.move_to_end(session.id)
+            while len(self._seen) > MOST_SEEN:
+                self._seen.popitem(last=False)
 
     def seen(self) -> list[Seen]:
         """Sessions that this collector saw in use and that are not over, the latest used first."""
         now = self._now()
         idle = self.settings.session.idle.total_seconds()
+        with self._seen_lock:
+            known = list(self._seen.values())
         live = [
             seen
-            for seen in self._seen.copy().values()
+            for seen in known
             if now - seen.session.seen <= idle
             and now - seen.session.started <= self.sessions.absolute
             and not self.revocations.ended(seen.session)
@@ -297,7 +301,8 @@ class Access:
     def log_out(self, session: Session, address: str) -> None:
         """End this session, here and, within seconds, at every other collector."""
         self.revocations.end_session(session.id)
-        self._seen.pop(session.id, None)
+        with self._seen_lock:
+            self._seen.pop(session.id, None)
         message = f"{session.shown_name} logged out."
         self.audit.record(
             Record(Action.LOGOUT, True, session.username, address, message=message, session=session.id, revokes=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -15,6 +16,22 @@ FORGOTTEN_AFTER_SECONDS: Final = 3_600.0
 
 MOST_KEYS: Final = 50_000
 """Names and addresses remembered; beyond it those with the oldest failure go."""
+
+
+SITE_BITS: Final = 64
+"""Of an IPv6 address; the rest a host chooses as it likes."""
+
+
+def source_of(address: str) -> str:
+    """What failures from an address are counted under: an IPv4 address, or the IPv6 network of 2^64 it is in."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return address
+    mapped = parsed.ipv4_mapped
+    return str(mapped or ipaddress.ip_network(f"{parsed}/{SITE_BITS}", strict=False))
 
 
 class LockedError(Exception):
