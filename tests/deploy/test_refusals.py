@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 import ssl
 import threading
@@ -126,7 +127,8 @@ def test_a_directory_that_is_not_there(refused: Deployment) -> None:
 
 
 def test_a_directory_of_another_authority(refused: Deployment, tmp_path: Path) -> None:
-    (bridge,) = docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}").split()
+    subnet = docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Subnet}}").strip()
+    bridge = str(next(ipaddress.ip_network(subnet).hosts()))
     issued = Authority(tmp_path / "theirs").issue("directory", addresses=(bridge,))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(issued.certificate, issued.key)
