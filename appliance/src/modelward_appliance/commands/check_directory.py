@@ -67,6 +67,7 @@ def _problems(site: Site, folder: Path, url: str) -> list[str]:
 def _in_the_words_of_variables(text: str, folder: Path) -> str:
     for key, name in (
         ("auth.ldap.ca_file", "the state folder's site/ldap-ca.crt"),
+        ("set ca_file to", "write into the state folder's site/ldap-ca.crt"),
         ("auth.ldap.bind_dn", "MODELWARD_LDAP_BIND_DN"),
         ("auth.ldap.urls", "MODELWARD_LDAP_URLS"),
         ("auth.ldap.groups", "MODELWARD_LDAP_*_GROUPS"),
