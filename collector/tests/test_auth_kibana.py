@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 import pytest
+from elasticsearch import Elasticsearch as Client
 
 from modelward_collector.auth.kibana import KibanaUnavailableError, PersonalUsers, SharedUsers, usable_name
 from modelward_collector.auth.role import Role
@@ -136,6 +137,18 @@ def test_a_user_that_may_not_write_users_is_named(node: Elasticsearch, tmp_path:
     (tmp_path / "password").write_text(node.collector.password)
     with pytest.raises(KibanaUnavailableError, match="the user ada cannot be written"):
         personal.authorization(ADA)
+
+
+@pytest.mark.server("elasticsearch")
+def test_a_user_that_someone_else_made_is_left_as_it_is(node: Elasticsearch, tmp_path: Path) -> None:
+    with Client(node.url, basic_auth=node.admin.auth, ca_certs=str(node.ca)) as client:
+        client.security.put_user(username="bob", password="made by hand", roles=["superuser"])
+        personal = users(node, tmp_path)
+        with pytest.raises(KibanaUnavailableError, match="that was not made here"):
+            personal.authorization(replace(ADA, username="bob"))
+        personal.withdraw("bob")
+        there = client.security.get_user(username="bob")["bob"]
+    assert (there["roles"], there["enabled"]) == (["superuser"], True)
 
 
 @pytest.mark.server("elasticsearch")

@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 SHARED_USER: Final = "modelward_kibana_{role}"
 """Also the names of the roles that personal users get."""
 
+MADE_HERE: Final = {"made_by": "modelward"}
+"""Metadata of personal users; others of the native realm are left alone."""
+
 MOST_KNOWN: Final = 10_000
 AGAIN_AFTER_SECONDS: Final = 300.0
 """How long it is taken for granted that a personal user is as it was written."""
@@ -114,16 +117,15 @@ class PersonalUsers:
 
     def withdraw(self, username: str) -> None:
         """Disable the user; the person's saved objects stay."""
-        from elasticsearch import ApiError, NotFoundError, TransportError
+        from elasticsearch import ApiError, TransportError
 
         with self._lock:
             self._known.pop(username, None)
         if not usable_name(username):
             return
         try:
-            self._elasticsearch().security.disable_user(username=username)
-        except NotFoundError:
-            return
+            if self._is_ours(username):
+                self._elasticsearch().security.disable_user(username=username)
         except (ApiError, TransportError) as error:
             raise KibanaUnavailableError(f"the user {username} cannot be disabled in Elasticsearch: {error}") from error
 
@@ -131,19 +133,33 @@ class PersonalUsers:
         from elasticsearch import ApiError, TransportError
 
         try:
+            if self._is_ours(session.username) is False:
+                raise KibanaUnavailableError(
+                    f"Elasticsearch has a user {session.username} that was not made here, and is left alone; rename it"
+                )
             self._elasticsearch().security.put_user(
                 username=session.username,
                 password=password,
                 roles=[SHARED_USER.format(role=session.role)],
                 full_name=session.full_name or None,
                 email=session.email or None,
-                metadata={"made_by": "modelward"},
+                metadata=MADE_HERE,
                 enabled=True,
             )
         except (ApiError, TransportError) as error:
             raise KibanaUnavailableError(
                 f"the user {session.username} cannot be written in Elasticsearch: {error}"
             ) from error
+
+    def _is_ours(self, username: str) -> bool | None:
+        """Whether the user was made here; None when there is none of the name."""
+        from elasticsearch import NotFoundError
+
+        try:
+            found = self._elasticsearch().security.get_user(username=username)
+        except NotFoundError:
+            return None
+        return bool(found[username]["metadata"] == MADE_HERE)
 
     def _elasticsearch(self) -> Elasticsearch:
         if self._client is None:
