@@ -11,7 +11,7 @@ import urllib.error
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -165,11 +165,27 @@ def test_a_critical_alert_reaches_webhooks_and_mail_within_thirty_seconds(
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.close()
 
-    # And what is over is said to be over, to the same people.
-    colour = "green"
-    wait_for(
-        lambda: any(body["status"] == "resolved" for to, body in web.posted if to == "/team"), "word of its end", 120
+
+def test_what_is_over_is_said_to_be_over_to_the_same_people(outside: Outside, running: ExitStack) -> None:
+    rendered = outside.rendered()
+    mail, web = running.enter_context(outside.mail()), running.enter_context(outside.web())
+    alertmanager = running.enter_context(
+        Alertmanager(rendered, lambda text: at_once(text).replace("group_interval: 1m", "group_interval: 1s"))
     )
+    down = alert("ModelDown", severity="1", kind="availability", model="fraud", team="risk@example.org")
+    alertmanager.post(down)
+    wait_for(lambda: len(mail.letters) == 2, "mail to team and owner", 30)
+    alertmanager.post({**down, "endsAt": datetime.now(UTC).isoformat()})
+    wait_for(lambda: len(mail.letters) == 4, "mail of its end to both", 30)
+    subjects = {(letter.to[0], str(letter.message["subject"])) for letter in mail.letters}
+    said = "ModelDown of a test"
+    assert subjects == {
+        (to, f"[{state}] {said}")
+        for to in ("team@example.org", "risk@example.org")
+        for state in ("Critical", "Resolved")
+    }
+    assert "to=now" not in mail.letters[-1].part("text/plain")
+    wait_for(lambda: any(body["status"] == "resolved" for to, body in web.posted if to == "/team"), "word of its end")
 
 
 def test_what_make_verify_sends_reaches_its_receiver_and_nobody_else(outside: Outside, running: ExitStack) -> None:
