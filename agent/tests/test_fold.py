@@ -220,6 +220,15 @@ def test_rows_go_to_the_window_of_their_event_time_in_any_order() -> None:
     assert {(key.host, key.model, key.version, key.segment) for key, _ in taken} == {("host", "fraud", "3", ())}
 
 
+def test_columns_are_counted_over_all_open_profiles() -> None:
+    folder = Folder("host")
+    folder.fold([prediction({"a": 1.0, "b": 2.0}, at=START), prediction({"a": 1.0}, at=START + 60)])
+    outputs = sum(len(profile.outputs) for _, profile in folder.take())
+    assert folder.open_columns == 0
+    folder.fold([prediction({"a": 1.0, "b": 2.0}, at=START), prediction({"a": 1.0}, at=START + 60)])
+    assert folder.open_columns == 3 + outputs
+
+
 def test_taking_starts_anew() -> None:
     folder = Folder("host")
     folder.fold([prediction({"a": 1.0})])

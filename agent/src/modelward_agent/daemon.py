@@ -66,6 +66,10 @@ EARLY_COMMIT_SECONDS = 1.0
 MOST_WINDOWS = 4096
 """Profiles that are open at once before nothing more is read until they are committed."""
 
+MANY_COLUMNS = 6_000
+MOST_COLUMNS = 12_000
+"""The same of the features and outputs in them, which is what their memory goes by: 2 to 5 kB each."""
+
 PATIENCE_SECONDS = 0.1
 """How long one round of the loop waits for room to hand over what it has read: 20 MiB/s are always read and folded,
 however slowly they are shipped. What is not handed over is read and parsed again by the shipper."""
@@ -271,11 +275,15 @@ class Agent:
         return time.monotonic() + interval - (time.time() - grace) % interval
 
     def _folded_much(self) -> bool:
+        if len(self._starts) > 1 and self._folder.open_columns > MANY_COLUMNS:
+            return True
         return self._folder.open_windows > MANY_WINDOWS and len(self._starts) > MANY_STARTS
 
     def _folded_too_much(self) -> bool:
         windows = self._folder.open_windows
-        return windows > MOST_WINDOWS or (windows >= MANY_WINDOWS and len(self._starts) >= MANY_WINDOWS)
+        if windows > MOST_WINDOWS or (windows >= MANY_WINDOWS and len(self._starts) >= MANY_WINDOWS):
+            return True
+        return self._folder.open_columns > MOST_COLUMNS
 
     def _may_fold(self) -> bool:
         # While commits fail, profiles wait in memory; the journal holds the rest.
