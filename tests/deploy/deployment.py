@@ -21,7 +21,9 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 PROFILES: Final = "openldap"
 """Kibana, Grafana and Logstash are in no registry of packages, so that there is nothing to stand in for them."""
 
-WELL_SECONDS: Final = 240.0
+WELL_SECONDS: Final = 600.0
+"""For a machine with much else to do; on an idle one a minute is enough."""
+
 RECORD: Final = """
 import signal, time
 from modelward_agent import Recorder
