@@ -33,17 +33,18 @@ def stand_ins(engine: Engine) -> dict[str, str]:
     return StandIns().variables
 
 
-@pytest.fixture(scope="module")
-def deployment(
-    request: pytest.FixtureRequest, stand_ins: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Deployment]:
-    """An appliance that was deployed and is well; the module's own, gone with it."""
-    name = request.module.__name__.rpartition(".")[2].removeprefix("test_").replace("_", "-")
-    made = Deployment(tmp_path_factory.mktemp(name), f"mw-test-{name}", stand_ins)
+@pytest.fixture(scope="session")
+def _deployment(stand_ins: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    made = Deployment(tmp_path_factory.mktemp("deployment"), "mw-test", stand_ins)
     made.destroy()
     made.write()
-    try:
-        made.deploy("--no-verify")
-        yield made
-    finally:
-        made.destroy()
+    yield made
+    made.destroy()
+
+
+@pytest.fixture(scope="module")
+def deployment(_deployment: Deployment) -> Deployment:
+    """An appliance that was deployed and is well, whatever the module before did to it."""
+    _deployment.reset()
+    _deployment.deploy("--no-verify")
+    return _deployment

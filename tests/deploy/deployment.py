@@ -104,6 +104,12 @@ class Deployment:
             **images,
             **variables,
         }
+        self._first = dict(self.variables)
+        self.write()
+
+    def reset(self) -> None:
+        """Write the variables as they were at first."""
+        self.variables = dict(self._first)
         self.write()
 
     def write(self, **changed: str) -> None:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from typing import Any
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
 
 from modelward_appliance.host.deploy import BACKUPS
 from modelward_appliance.host.docker import Compose, docker
 from modelward_appliance.host.environment import Environment
+
+KEPT_KEY: Final = "backup-key-until-"
+"""The file of the state folder that keeps the backups' key when all else goes; the time follows."""
 
 
 def destroy(environment: Environment, *, with_backups: bool) -> None:
@@ -25,16 +30,26 @@ def destroy(environment: Environment, *, with_backups: bool) -> None:
 def _empty_state(environment: Environment, *, with_backups: bool) -> None:
     if not environment.state.is_dir():
         return
+    if not with_backups:
+        _keep_key(environment.state)
     for path in environment.state.iterdir():
-        if path.name == BACKUPS and not with_backups:
+        if not with_backups and (path.name == BACKUPS or path.name.startswith(KEPT_KEY)):
             continue
-        # The key of the backups is worth as much as they are.
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink()
     if with_backups:
         environment.state.rmdir()
+
+
+def _keep_key(state: Path) -> None:
+    """Keep the key of the backups that stay: without it they are worth nothing."""
+    key = state / "secrets" / "backup-key"
+    if key.is_file() and any((state / BACKUPS).glob("*")):
+        kept = state / f"{KEPT_KEY}{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+        kept.touch(0o600)
+        kept.write_bytes(key.read_bytes())
 
 
 def add_command(subparsers: Any) -> None:
@@ -56,14 +71,11 @@ def run(options: argparse.Namespace) -> int:
         print(f"  container {container.service}")
     for volume in compose.volumes():
         print(f"  volume    {volume}")
-    print(f"  folder    {environment.state} (authority, secrets, enrolled agents)")
+    print(f"  folder    {environment.state} (authority, secrets, what you gave in site/, enrolled agents)")
     if options.with_backups:
         print("  and all BACKUPS in it")
     else:
-        print(
-            f"It keeps {environment.state / BACKUPS}; their key, {environment.state}/secrets/backup-key, goes: "
-            "copy that first."
-        )
+        print(f"It keeps {environment.state / BACKUPS} and the key of those, as {KEPT_KEY}… beside them.")
     if not options.yes:
         try:
             answer = input(f"Type {environment.project} to go on: ")
