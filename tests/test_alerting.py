@@ -277,6 +277,7 @@ def test_a_model_server_is_scraped_once_its_file_is_there(outside: Outside, runn
     assert found[0]["metric"]["host"] == "127.0.0.1"
 
 
+@pytest.mark.server("exporters")
 def test_only_who_has_a_certificate_is_answered(outside: Outside, running: ExitStack) -> None:
     rendered = outside.rendered()
     daemons: list[Daemon] = [
@@ -296,6 +297,7 @@ def test_only_who_has_a_certificate_is_answered(outside: Outside, running: ExitS
             daemon.ask("/metrics", trust=anonymous)
 
 
+@pytest.mark.server("exporters")
 def test_a_probe_goes_by_the_sites_own_name_and_reads_the_end_of_the_certificate(
     outside: Outside, running: ExitStack
 ) -> None:

@@ -27,10 +27,16 @@ from tests.servers.prometheus import Prometheus
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+EXPORTERS = (
+    ("node_exporter", "prometheus-node-exporter"),
+    ("blackbox_exporter", "prometheus-blackbox-exporter"),
+)
+
 AVAILABLE: dict[str, Callable[[], object]] = {
     "elasticsearch": elasticsearch_server.available,
     "prometheus": lambda: program("Prometheus", "prometheus"),
     "alertmanager": lambda: program("Alertmanager", "alertmanager", "prometheus-alertmanager"),
+    "exporters": lambda: [program("Prometheus's exporters", *names) for names in EXPORTERS],
     "chromium": lambda: program("Chromium", "chromium", "chromium-browser", "google-chrome"),
     "slapd": lambda: program("slapd", "slapd", "/usr/sbin/slapd"),
     "nginx": lambda: program("nginx", "nginx", "/usr/sbin/nginx"),
