@@ -20,7 +20,7 @@ import urllib.request
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -251,7 +251,6 @@ class Asking:
     span: timedelta
     dashboards: Mapping[str, Mapping[str, Any]]
     node: Elasticsearch
-    answered: set[tuple[str, str]] = field(default_factory=set)
 
     def now(self) -> Span:
         end = time.time()
