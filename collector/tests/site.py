@@ -176,7 +176,7 @@ def deployed(
     *,
     many_logins: bool = False,
     node: Elasticsearch | None = None,
-    **overrides: str,
+    overrides: Mapping[str, str] | None = None,
 ) -> Iterator[Place]:
     """Everything running, out of the appliance's own setup; `overrides` are the collector's variables.
 
@@ -240,7 +240,7 @@ def deployed(
             **os.environ,
             "MODELWARD_COLLECTOR__STORE": f"{{kind: sqlite, path: {folder / 'modelward.db'}}}",
             "MODELWARD_COLLECTOR__LISTEN__HOST": "127.0.0.1",
-            **overrides,
+            **(overrides or {}),
         }
         started: list[tuple[Server, Collector]] = []
 

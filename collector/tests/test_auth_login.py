@@ -18,7 +18,7 @@ from modelward_collector.auth.access import Access
 from modelward_collector.auth.session import COOKIE, PURPOSE
 from modelward_collector.auth.signing import Signer
 from modelward_collector.span import Span
-from modelward_collector.store.protocol import Alias
+from modelward_collector.store.protocol import Alias, StoreUnavailableError
 from tests.servers.certificates import Authority
 from tests.servers.slapd import cn, person, uid
 
@@ -34,7 +34,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Ite
         "MODELWARD_COLLECTOR__AUTH__SESSION__RECHECK": "1s",
         "MODELWARD_COLLECTOR__AUTH__LOCKOUT__ADDRESS_FAILURES": "1000",
     }
-    with deployed(tmp_path_factory.mktemp("site"), authority, many_logins=True, **overrides) as running:
+    with deployed(tmp_path_factory.mktemp("site"), authority, many_logins=True, overrides=overrides) as running:
         yield running
 
 
@@ -327,6 +327,15 @@ def test_a_script_with_the_api_key_does_what_an_editor_may(place: Place) -> None
     assert place.browser().get("/api/v1/models", key).status == 401
 
 
+def test_what_programs_send_with_a_key_of_their_own_needs_no_login(place: Place) -> None:
+    direct = Browser(place.collector_port, place.ca)
+    key = {"Authorization": f"ApiKey {place.secrets('collector-alerts-key')}", "Accept": "application/json"}
+    assert direct.get("/alerts/verify", key).status == 200
+    assert direct.get("/alerts/verify").status == 401
+    assert direct.get("/", key).status == 401
+    assert direct.get("/healthz").status == 200
+
+
 # -- who leaves ----------------------------------------------------------------------------------------------------
 
 
@@ -376,6 +385,25 @@ def test_while_the_directory_is_down_sessions_go_on_and_logins_are_told_so(place
     assert counted(place, "unavailable") == before + 1
     assert trail(place)[-1]["event"]["reason"] == "unavailable"
     assert place.browser().log_in("eddie").status == 303
+
+
+def test_while_nobody_can_say_which_sessions_ended_none_from_before_counts(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = place.logged_in("ada", anew=True)
+    ended = access_of(place).revocations
+
+    def away() -> None:
+        raise StoreUnavailableError("the store is away")
+
+    with monkeypatch.context() as restarted:
+        restarted.setattr(ended, "read", away)
+        restarted.setattr(ended, "_whole_at", float("-inf"))
+        restarted.setattr(ended, "_begun", time.time() + 1)
+        for path in ("/", "/prometheus/graph"):
+            answer = browser.get(path)
+            assert (answer.status, bool(answer.header("retry-after"))) == (503, True)
+    assert browser.get("/").status == 200
 
 
 def test_a_directory_that_says_nothing_holds_up_logins_for_a_while_and_nothing_else(place: Place) -> None:
