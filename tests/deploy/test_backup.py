@@ -80,7 +80,7 @@ def backup(made: Made) -> Path:
 def test_a_backup_is_one_file_for_its_owner_alone(deployment: Deployment, backup: Path) -> None:
     assert backup.parent == deployment.state / "backups"
     assert backup.stat().st_mode & 0o777 == 0o600
-    assert [path.name for path in backup.parent.iterdir() if path.name != ".lock"] == [backup.name]
+    assert [path.name for path in backup.parent.iterdir() if path.suffix == ".partial"] == []
 
 
 def test_it_is_listed_and_can_be_proven(deployment: Deployment, backup: Path) -> None:

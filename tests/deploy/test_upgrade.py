@@ -54,11 +54,12 @@ def test_a_release_that_works_is_taken_with_all_data(deployment: Deployment, rel
 
 def test_of_one_that_does_not_the_one_before_comes_back(deployment: Deployment, releases: None) -> None:
     before, stored = runs(deployment), deployment.stored(MODEL)
+    backups = list((deployment.state / "backups").glob("*.backup"))
     code, said = upgrade(deployment, BROKEN)
     assert code == 1
+    assert len(list((deployment.state / "backups").glob("*.backup"))) == len(backups) + 1
     assert "collector is not well" in said
     assert "what ran before is back and works" in said
     assert runs(deployment) == before
     deployment.verify()
     assert deployment.stored(MODEL) == stored
-    assert len(list((deployment.state / "backups").glob("*.backup"))) == 2

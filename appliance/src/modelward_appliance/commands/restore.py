@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 HELP = "bring a backup back, a step at a time; make restore runs them in their order"
 
 KEPT_STATE = frozenset({"backups"})
-"""What a restore leaves in the state folder."""
+LEFT_STATE = ("replaced-*", "backup-key-until-*")
+"""What a restore leaves in the state folder: backups, what earlier ones replaced, and keys that `destroy` kept."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +67,8 @@ def _state(path: Path, keys: Sequence[Key], state: Path, *, move_aside: bool) ->
 
     owner = Owner.of(state)
     aside = state / f"replaced-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    ignored = {item.name for item in state.glob("replaced-*")} | KEPT_STATE | {aside.name}
+    left = {item.name for pattern in LEFT_STATE for item in state.glob(pattern)}
+    ignored = left | KEPT_STATE | {aside.name}
     with path.open("rb") as file:
         if move_aside:
             from modelward_appliance.backup.take import prove

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from modelward_appliance.host import images
 from modelward_appliance.host.deploy import configure, deploy, mark_applied, wanted
+from modelward_appliance.host.destroy import KEPT_KEY
 from modelward_appliance.host.docker import Compose
 from modelward_appliance.host.environment import Environment
 from modelward_appliance.host.verify.check import Verdict
@@ -86,10 +87,17 @@ def newest(environment: Environment) -> Path:
     return found[-1]
 
 
+def _own_key(state: Path) -> Path:
+    """The key of the state folder, or the one that `destroy` left there beside the backups."""
+    key = state / "secrets" / "backup-key"
+    left = sorted(state.glob(f"{KEPT_KEY}*"))
+    return key if key.is_file() or not left else left[-1]
+
+
 def _given(options: argparse.Namespace) -> tuple[Path, Path]:
     environment: Environment = options.environment
     file: Path = (options.file or newest(environment)).absolute()
-    key: Path = (options.key or environment.state / "secrets" / "backup-key").absolute()
+    key: Path = (options.key or _own_key(environment.state)).absolute()
     if not file.is_file():
         raise RestoreError(f"{file}: there is no such backup")
     if not key.is_file():
