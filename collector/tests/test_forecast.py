@@ -13,6 +13,7 @@ from modelward_collector.stats.forecast import (
     FEWEST_ERRORS,
     ForecastState,
     Measure,
+    Rarity,
     TooLittleHistoryError,
     assess,
     fit,
@@ -251,3 +252,49 @@ def test_whatever_comes_the_answer_is_a_number_or_too_little_history(values: lis
         except TooLittleHistoryError:
             pass
         state = update(state, at, value)
+
+
+def test_rare_points_that_are_not_so_rare_make_later_p_values_larger_and_never_smaller() -> None:
+    rng = np.random.default_rng(7)
+    uniform = Rarity().seen(rng.random(4_000))
+    for p in (0.9, 0.2, 0.04, 1e-3, 1e-6):
+        assert p <= uniform.calibrated(p) <= 1.6 * p
+
+    # A tail whose excess is twice what is nominal: of such points p < 0.001 came in one of 140 times, not of 1,000.
+    heavy = np.where(rng.random(20_000) < 0.05, 0.05 * np.exp(-2 * rng.exponential(size=20_000)), 0.5)
+    learned = Rarity().seen(heavy)
+    calibrated = np.array([learned.calibrated(float(p)) for p in heavy])
+    assert np.mean(heavy < 1e-3) > 5e-3
+    assert np.mean(calibrated < 1e-3) <= 2e-3
+    order = np.sort(heavy)
+    assert (np.diff([learned.calibrated(float(p)) for p in order]) >= 0).all()
+
+
+def test_one_outage_does_not_teach_that_outages_are_common() -> None:
+    learned = Rarity().seen(np.random.default_rng(7).random(1_000)).seen(np.full(3, 1e-15))
+    assert learned.calibrated(1e-12) < 1e-7
+
+
+def test_of_real_noise_with_stormy_days_few_points_alarm() -> None:
+    """Every tenth day the noise is three times as large; what is nominal is one in a thousand."""
+    rng = np.random.default_rng(11)
+    seconds = np.arange(200 * 24) * 3_600
+    storm = np.repeat(rng.random(200) < 0.1, 24)
+    values = 10 + np.where(storm, 3.0, 1.0) * rng.normal(size=len(seconds))
+    state = fit(seconds[:1_200], values[:1_200], 3_600, 1)
+    alarms = 0
+    for at, value in zip(seconds[1_200:].tolist(), values[1_200:].tolist(), strict=True):
+        alarms += assess(state, at, value).p_value < 1e-3
+        state = update(state, at, value)
+    assert alarms / (len(seconds) - 1_200) <= 3e-3
+    assert assess(state, int(seconds[-1]) + 3_600, 40.0).p_value < 1e-5
+
+
+def test_a_value_after_a_gap_is_judged_with_wider_errors() -> None:
+    rng = np.random.default_rng(3)
+    seconds, values = np.arange(600) * 3_600, rng.normal(size=600)
+    state = fit(seconds, values, 3_600, 1)
+    last = int(seconds[-1])
+    scores = [assess(state, last + hours * 3_600, 4.0).score for hours in (1, 4, 9, 50)]
+    assert scores[0] > scores[1] > scores[2]
+    assert scores[2] == pytest.approx(scores[3], rel=0.2)

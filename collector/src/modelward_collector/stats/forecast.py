@@ -52,6 +52,17 @@ TAIL_SHARE: Final = 0.1
 HEAVIEST_TAIL: Final = 0.5
 SMALLEST_P: Final = 1e-15
 
+CALIBRATED_BELOW: Final = 0.05
+"""p-values below this one are held against how rare such points have been."""
+EXCESS_MAX: Final = 8.0
+"""A point counts at most as one e^8 times rarer than that, so that an outage does not teach that outages are common."""
+TAIL_MEMORY: Final = 4_000
+TAIL_PRIOR: Final = 10.0
+"""As many rare points as nominal ones would be are taken as seen before the first."""
+CALIBRATED_BLOCK: Final = 50
+WIDENED_MAX: Final = 3.0
+"""A point after a gap longer than the horizon is judged with errors at most so many times as wide."""
+
 REGRESSORS: Final = 5
 """The last value, two moving averages, and how far off the season the target's hour was a day and a week before."""
 
@@ -125,6 +136,38 @@ class Anomaly:
 
 
 @dataclass(frozen=True, slots=True)
+class Rarity:
+    """How rare points have been whose p-value was below `CALIBRATED_BELOW`: of `points`, `beyond` were, by `excess`.
+
+    A few hundred errors of a calm fortnight say little of the next storm. If p-values were uniform a twentieth would be
+    beyond, by an exponential excess of mean 1 (the negative logarithm of p / 0.05). What is seen of both, with a fading
+    memory, makes later p-values larger, never smaller.
+    """
+
+    points: float = 0.0
+    beyond: float = 0.0
+    excess: float = 0.0
+
+    def calibrated(self, p: float) -> float:
+        """The p-value as rare as such points have been."""
+        prior = TAIL_PRIOR / CALIBRATED_BELOW
+        rate = max(CALIBRATED_BELOW, (TAIL_PRIOR + self.beyond) / (prior + self.points))
+        if p >= CALIBRATED_BELOW:
+            return max(p, min(rate, 1.0))
+        mean = max(1.0, (TAIL_PRIOR + self.excess) / (TAIL_PRIOR + self.beyond))
+        return float(max(SMALLEST_P, min(1.0, rate * (p / CALIBRATED_BELOW) ** (1 / mean))))
+
+    def seen(self, p_values: Array) -> Rarity:
+        """After points with these p-values, shape (n,), oldest first."""
+        fading = (1 - 1 / TAIL_MEMORY) ** len(p_values)
+        low = p_values[p_values < CALIBRATED_BELOW]
+        excess = float(np.minimum(EXCESS_MAX, np.log(CALIBRATED_BELOW / np.maximum(low, SMALLEST_P))).sum())
+        return Rarity(
+            fading * self.points + len(p_values), fading * self.beyond + len(low), fading * self.excess + excess
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class ForecastState:
     """All that is known of a series after its newest point; `update` gives the next one.
 
@@ -132,7 +175,7 @@ class ForecastState:
     `regressors` (horizon, horizon, 5) and `made` (horizon, horizon), what was forecast on the transformed scale; NaN
     for steps without a point. `squares` (horizon, 5, 5) and `products` (horizon, 5) are the regressions' sums. `errors`
     (kept, horizon) are over the spread of their hour, NaN where none was made; `waiting` are those of the run of
-    outliers that the newest point is in.
+    outliers that the newest point is in, `rarity` is how rare points one step ahead have been that seemed so.
     """
 
     measure: Measure
@@ -145,6 +188,7 @@ class ForecastState:
     made: Array
     errors: Array
     waiting: tuple[Array, ...] = ()
+    rarity: Rarity = Rarity()
 
     @property
     def seconds(self) -> int:
@@ -195,6 +239,7 @@ def fit(
     past = _past(parts, first, step, size)
     squares, products = np.zeros((horizon, REGRESSORS, REGRESSORS)), np.zeros((horizon, REGRESSORS))
     errors = np.full((min(ERRORS_KEPT, size), horizon), np.nan)
+    rarity = Rarity()
     ridge = RIDGE * max(state.scale, _TINY) ** 2 * np.eye(REGRESSORS)
     for h in range(1, min(horizon, size - 1) + 1):
         origin, target = np.hstack((x[:-h], past[h:])), plain[h:] - slow[:-h]
@@ -213,9 +258,12 @@ def fit(
         row = np.full(size, np.nan)
         row[h:][usable] = off
         errors[:, h - 1] = row[-len(errors) :]
+        if h == 1:
+            rarity = _past_rarity(row[np.isfinite(row)], state.least)
     blank = np.full((horizon, horizon), np.nan)
     none = np.full((horizon, horizon, REGRESSORS), np.nan)
-    return _with_origin(ForecastState(measure, state, horizon, squares, products, none, blank[:, 0], blank, errors), 1)
+    fitted = ForecastState(measure, state, horizon, squares, products, none, blank[:, 0], blank, errors, rarity=rarity)
+    return _with_origin(fitted, 1)
 
 
 def update(state: ForecastState, seconds: int, value: float) -> ForecastState:
@@ -248,7 +296,10 @@ def update(state: ForecastState, seconds: int, value: float) -> ForecastState:
         squares[steps] = fading * squares[steps] + weights[:, None, None] * (x[:, :, None] * x[:, None, :])
         products[steps] = fading * products[steps] + (weights * target)[:, None] * x
     seasonal = before.advance(seconds, at)
-    errors, waiting, made = state.errors, state.waiting, state.made
+    errors, waiting, made, rarity = state.errors, state.waiting, state.made, state.rarity
+    known_errors = errors[np.isfinite(errors[:, 0]), 0]
+    if np.isfinite(row[0]) and len(known_errors) >= FEWEST_ERRORS:
+        rarity = rarity.seen(_p_values(known_errors, row[:1], before.least))
     if seasonal.shifted:
         # The points on the way to the new level were no errors that the next forecast will repeat.
         waiting = ()
@@ -269,6 +320,7 @@ def update(state: ForecastState, seconds: int, value: float) -> ForecastState:
         errors=errors,
         waiting=waiting,
         made=made,
+        rarity=rarity,
     )
     return _with_origin(after, passed)
 
@@ -297,8 +349,9 @@ def assess(state: ForecastState, seconds: int, value: float) -> Anomaly:
     """How odd the point is that comes next, judged before `update` takes it in; `seconds` is after the newest.
 
     The p-value is the share of past errors at least as far out on its side, doubled (conformal); beyond the largest a
-    generalised Pareto tail goes on from there. After a gap longer than the horizon the longest one's errors stand
-    for it. Raises `TooLittleHistoryError` as `forecast` does, ValueError for a moment that is not after the newest.
+    generalised Pareto tail goes on from there. It is then held against how rare such p-values have been (`Rarity`).
+    After a gap longer than the horizon the longest one's errors, widened, stand for it. Raises `TooLittleHistoryError`
+    as `forecast` does, ValueError for a moment that is not after the newest.
     """
     passed = (seconds - state.seconds) // state.seasonal.step
     if passed < 1:
@@ -314,9 +367,10 @@ def assess(state: ForecastState, seconds: int, value: float) -> Anomaly:
         last = np.array([float(state.seconds + steps * seasonal.step)])
         middle += float((seasonal.profile.at(moment, seasonal.step) - seasonal.profile.at(last, seasonal.step))[0])
     error = (float(state.measure.transform(np.array([value]))[0]) - middle) / factor
-    above, below = _tail(errors, error, seasonal.least), _tail(-errors, -error, seasonal.least)
-    p = max(SMALLEST_P, min(1.0, 2 * min(above, below)))
-    score = math.copysign(two_sided_quantile(p), below - above) if p < 1 else 0.0
+    # Of what comes after a longer gap no error has been seen: as if the series had wandered on, up to a bound.
+    error /= min(WIDENED_MAX, math.sqrt(passed / steps))
+    p = state.rarity.calibrated(float(_p_values(errors, np.array([error]), seasonal.least)[0]))
+    score = math.copysign(two_sided_quantile(p), error - float(np.median(errors))) if p < 1 else 0.0
     low, high = _ends(errors, (1 - BANDS[-1]) / 2)
     ends = state.measure.restore(middle + factor * np.array([low, float(np.median(errors)), high]))
     return Anomaly(score, p, float(ends[1]), (float(ends[0]), float(ends[2])))
@@ -390,18 +444,36 @@ def _ends(errors: Array, tail: float) -> tuple[float, float]:
     return float(ordered[rank - 1]), float(ordered[-rank])
 
 
-def _tail(errors: Array, error: float, least: float) -> float:
-    """P(a next error is at least this large), in (0, 1)."""
+def _p_values(errors: Array, later: Array, least: float) -> Array:
+    """Two-sided p-values of later errors (m,) by those before (n,), in (0, 1]."""
+    above, below = _tail(errors, later, least), _tail(-errors, -later, least)
+    p: Array = np.clip(2 * np.minimum(above, below), SMALLEST_P, 1.0)
+    return p
+
+
+def _past_rarity(errors: Array, least: float) -> Rarity:
+    """How rare past errors (n,) were by those before them, block by block."""
+    found = Rarity()
+    for start in range(ERRORS_KEPT, len(errors), CALIBRATED_BLOCK):
+        block = errors[start : start + CALIBRATED_BLOCK]
+        found = found.seen(_p_values(errors[start - ERRORS_KEPT : start], block, least))
+    return found
+
+
+def _tail(errors: Array, later: Array, least: float) -> Array:
+    """P(a next error is at least as large as each of the later ones), in (0, 1)."""
     n = len(errors)
-    largest = float(errors.max())
-    if error <= largest:
-        return float(1 + np.count_nonzero(errors >= error)) / (n + 1)
     ordered = np.sort(errors)
-    threshold = float(ordered[-max(2, round(TAIL_SHARE * n)) - 1])
-    excess = ordered[ordered > threshold] - threshold
-    shape, scale = _pareto(excess, least)
-    beyond = _survival(error - threshold, shape, scale) / _survival(largest - threshold, shape, scale)
-    return max(SMALLEST_P, beyond / (n + 1))
+    found: Array = (1.0 + n - np.searchsorted(ordered, later, side="left")) / (n + 1)
+    beyond = later > ordered[-1]
+    if beyond.any():
+        threshold = float(ordered[-max(2, round(TAIL_SHARE * n)) - 1])
+        excess = ordered[ordered > threshold] - threshold
+        shape, scale = _pareto(excess, least)
+        at_largest = _survival(float(ordered[-1]) - threshold, shape, scale)
+        further = [_survival(float(error) - threshold, shape, scale) / at_largest for error in later[beyond]]
+        found[beyond] = np.maximum(SMALLEST_P, np.array(further) / (n + 1))
+    return found
 
 
 def _pareto(excess: Array, least: float) -> tuple[float, float]:
