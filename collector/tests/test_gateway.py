@@ -417,6 +417,7 @@ def agent_context(place: Place, folder: Path, organization: str = "agents", name
     certificate, key = folder / "agent.crt", folder / "agent.key"
     certificate.write_bytes(pair.certificate)
     key.write_bytes(pair.key)
+    key.chmod(0o600)
     context = ssl.create_default_context(cafile=str(place.ca))
     context.load_cert_chain(certificate, key)
     return context
