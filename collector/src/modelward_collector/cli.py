@@ -284,7 +284,13 @@ def _suggest_rules(options: argparse.Namespace) -> int:
 
 def _check_ldap(options: argparse.Namespace) -> int:
     settings = load_config(options.config)
-    from modelward_collector.auth.commands import auth_of, check_ldap
+    try:
+        from modelward_collector.auth.commands import auth_of, check_ldap
+    except ModuleNotFoundError as error:
+        if error.name not in ("ldap", "_ldap"):
+            raise
+        print("modelward: check-ldap needs python-ldap; run: pip install 'modelward-collector[ldap]'", file=sys.stderr)
+        return BAD_CONFIGURATION
 
     if options.user is None and (options.ask_password or options.password_file):
         print("modelward: name the user whose password it is", file=sys.stderr)
