@@ -10,9 +10,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from elasticsearch import Elasticsearch as Client
 from elasticsearch.helpers import bulk, scan
 
-from elasticsearch import Elasticsearch as Client
 from modelward_appliance.backup.archive import now
 from modelward_appliance.backup.errors import BackupError
 from modelward_appliance.backup.keys import new_key, read_keys

@@ -6,6 +6,7 @@ import logging
 import signal
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 from zoneinfo import ZoneInfo
 
@@ -99,10 +100,10 @@ class BackupService:
         self._ended.set()
 
 
-def serve_metrics(settings: MetricsSettings, registry: CollectorRegistry) -> None:
-    """`/metrics` over TLS in a thread, for clients with a certificate of the authority."""
+def serve_metrics(settings: MetricsSettings, registry: CollectorRegistry) -> Callable[[], None]:
+    """`/metrics` over TLS in a thread, for clients with a certificate of the authority; what ends it."""
     host, _, port = settings.listen.rpartition(":")
-    start_http_server(
+    server, _thread = start_http_server(
         int(port),
         host.strip("[]"),
         registry,
@@ -111,3 +112,9 @@ def serve_metrics(settings: MetricsSettings, registry: CollectorRegistry) -> Non
         client_cafile=str(settings.tls.ca_file),
         client_auth_required=True,
     )
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+
+    return stop
