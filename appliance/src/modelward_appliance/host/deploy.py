@@ -29,7 +29,6 @@ RENDERED: Final = "rendered.json"
 APPLIED: Final = "applied.json"
 """The digests that the running services were started with."""
 
-BACKUP_USER: Final = (65534, 0)
 BACKUPS: Final = "backups"
 
 
@@ -149,11 +148,6 @@ def _prepare(environment: Environment) -> None:
         print(f"wrote {environment.file}: what can be set is there", flush=True)
     state = environment.state
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    backups = state / BACKUPS
-    if not backups.exists():
-        backups.mkdir(mode=0o700)
-    if os.geteuid() == 0:
-        os.chown(backups, *BACKUP_USER)
     # Part of every backup: what was set belongs to what was made from it.
     kept = state / ".env"
     if not kept.exists() or kept.read_bytes() != environment.file.read_bytes():
