@@ -140,3 +140,22 @@ def test_whoever_fails_on_is_not_the_one_forgotten(clock: Clock) -> None:
         wait(locked, "ada", "a")
         wait(locked, f"user{number}", "a")
     assert wait(locked, "ada", "a") > 0
+
+
+def test_a_person_who_mistypes_each_day_and_then_gets_it_right_is_never_locked_out(clock: Clock) -> None:
+    locked = lockout(clock, address=10)
+    for _ in range(100):
+        assert wait(locked, "ada", "10.0.0.1") == 0.0
+        locked.attempt("ada", "10.0.0.1")
+        locked.succeeded("ada", "10.0.0.1")
+        clock.now += 900.0
+    assert len(locked) == 0
+
+
+def test_who_gets_one_name_right_is_not_forgiven_for_guessing_others(clock: Clock) -> None:
+    locked = lockout(clock, user=100, address=10)
+    for number in range(9):
+        locked.attempt(f"victim-{number}", "10.0.0.1")
+        locked.succeeded("mallory", "10.0.0.1") if wait(locked, "mallory", "10.0.0.1") == 0.0 else None
+    locked.attempt("victim-9", "10.0.0.1")
+    assert wait(locked, "victim-10", "10.0.0.1") > 0.0

@@ -6,7 +6,7 @@ import ipaddress
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
@@ -47,6 +47,8 @@ class _Failures:
     count: int
     last: float
     until: float
+    by_user: dict[str, int] = field(default_factory=dict)
+    """Of an address: how many of them were with each name."""
 
 
 class Lockout:
@@ -86,15 +88,21 @@ class Lockout:
                         self._failures.move_to_end(key)
                 raise LockedError(wait)
             begins = [self._count(key, now) for key in keys]
+            of_address = self._failures.get(("address", address))
+            if of_address is not None:
+                of_address.by_user[user] = of_address.by_user.get(user, 0) + 1
             return any(begins)
 
     def succeeded(self, user: str, address: str) -> None:
-        """Forget the user's failures, and this attempt of the address, whose other failures stay."""
+        """Forget the user's failures, there and of the address, whose failures with other names stay.
+
+        A person who mistypes and then gets it right, or `make verify` which tries both, never adds up to a lock-out.
+        """
         with self._lock:
             self._failures.pop(("user", user), None)
             of_address = self._failures.get(("address", address))
             if of_address is not None:
-                of_address.count -= 1
+                of_address.count -= of_address.by_user.pop(user, 1)
                 of_address.until = 0.0
                 if of_address.count <= 0:
                     del self._failures[("address", address)]
@@ -107,6 +115,8 @@ class Lockout:
                 if failures is not None:
                     failures.count -= 1
                     failures.until = 0.0
+                    if user in failures.by_user:
+                        failures.by_user[user] -= 1
                     if failures.count <= 0:
                         del self._failures[key]
 
