@@ -55,6 +55,23 @@ def test_since_when_is_shown_with_its_interval(filled: Filled) -> None:
     assert "19 Nov 2013 09:20 to 19 Nov 2013 10:05" in page
 
 
+def test_what_moved_in_a_text_is_listed_by_name(filled: Filled) -> None:
+    drift = latest_drift(filled)
+    first = next(one for one in drift.findings if one.test == "drift" and not one.segment)
+    moved = [
+        {"what": "word", "name": "<b>outage</b>", "reference": 0.001, "current": 0.052},
+        {"what": "characters", "name": "capitals", "reference": 0.02, "current": 0.1},
+        {"what": "word", "name": "(rarer words)"},
+    ]
+    told = replace(first, detail={**first.detail, "contributors": moved})
+    filled.store.save_result(replace(drift, findings=(told, *(one for one in drift.findings if one is not first))))
+    with client_of(filled.context()) as client:
+        page = client.get(links.feature(MODEL, first.subject)).text
+    assert "texts with “&lt;b&gt;outage&lt;/b&gt;”" in page
+    assert "5.2 %" in page.replace("\u00a0", " ").replace("\u202f", " ")
+    assert "capitals, of a text’s characters" in page
+
+
 def test_pairs_that_flipped_are_listed_on_the_result_and_named_on_model_and_overview(filled: Filled) -> None:
     drift = latest_drift(filled)
     pair = {"a": "dep_delay", "b": "temp", "reference": 0.62, "current": -0.05, "effect": 0.31, "p": 1e-9, "rows": 900}
