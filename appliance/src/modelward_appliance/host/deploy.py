@@ -87,7 +87,7 @@ def configure(compose: Compose) -> str:
     lines = [line for line in compose.once("setup").splitlines() if line.strip()]
     if lines == ["nothing to change"] or not lines:
         return "nothing to change"
-    services = sorted({line.partition(":")[0] for line in lines if ": " in line})
+    services = sorted({line.partition(":")[0] for line in lines if ": " in line and "/" not in line.partition(":")[0]})
     return f"{len(lines)} changes ({', '.join(services)})"
 
 
