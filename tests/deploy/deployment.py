@@ -62,7 +62,9 @@ with closing(
 ) as client:
     client.indices.refresh(index="modelward-events,modelward-profiles")
     wanted = {"bool": {"filter": [{"term": {"model": model}}]}}
-    found = client.search(index="modelward-profiles", query=wanted, size=10000, source_includes=["rows"])
+    # An hour's profile is merged from its minutes', which stay beside it for a while.
+    folded = {"bool": {**wanted["bool"], "must_not": [{"range": {"window.seconds": {"gte": 3600}}}]}}
+    found = client.search(index="modelward-profiles", query=folded, size=10000, source_includes=["rows"])
     print(
         json.dumps(
             {
