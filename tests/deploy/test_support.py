@@ -18,17 +18,18 @@ PLANTED = 'pl$nted pass"word of the directory'
 @pytest.fixture(scope="module")
 def bundle(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """By name in the bundle: its text."""
-    site = deployment.state / "site"
-    for name in ("verify-viewer", "smtp-password"):
-        (site / name).touch(0o600)
-    (site / "smtp-password").write_text(f"{PLANTED}\n")
-    (site / "verify-viewer").write_text(f"viewer\n{PLANTED}\n")
+    planted = deployment.state / "site" / "smtp-password"
+    planted.touch(0o600)
+    planted.write_text(f"{PLANTED}\n")
     # Into a log, by someone who tries to log in with it in the wrong place.
     deployment.compose.exec("agent", "sh", "-c", 'printf "%s\\n" "$0" > /proc/1/fd/1', f"login {PLANTED}")
     password = (deployment.state / "secrets" / "elasticsearch-agent-password").read_text().strip()
     deployment.compose.exec("agent", "sh", "-c", 'printf "%s\\n" "$0" > /proc/1/fd/1', f"sent {password}")
     folder = tmp_path_factory.mktemp("bundle")
-    deployment.run("support-bundle", "--to", str(folder), "--no-verify")
+    try:
+        deployment.run("support-bundle", "--to", str(folder), "--no-verify")
+    finally:
+        planted.unlink()
     (path,) = folder.iterdir()
     assert path.stat().st_mode & 0o777 == 0o600
     found = {}
@@ -58,7 +59,7 @@ def test_no_secret_is_in_it_in_any_form(deployment: Deployment, bundle: dict[str
 
 def test_what_was_taken_out_is_named(bundle: dict[str, str]) -> None:
     assert "sent <redacted secrets/elasticsearch-agent-password>" in bundle["logs/agent.log"]
-    assert "login <redacted site/" in bundle["logs/agent.log"]
+    assert "login <redacted site/smtp-password>" in bundle["logs/agent.log"]
 
 
 def test_it_tells_what_who_helps_must_know(deployment: Deployment, bundle: dict[str, str]) -> None:
