@@ -12,11 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from modelward_appliance.host.verify.check import CheckError
+
 TIMEOUT_SECONDS = 20.0
 
 
-class UnreachableError(Exception):
-    """There was no answer at all; the message says of what and why."""
+class UnreachableError(CheckError):
+    """There was no answer at all; the detail says of what and why."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, "see make status, and make logs of what is not well")
 
 
 @dataclass(frozen=True, slots=True)
