@@ -137,6 +137,13 @@ def first_version() -> str:
     return EXAMPLE.read_text(encoding="utf-8").replace("\nMODELWARD_HOSTS=localhost\n", f"\nMODELWARD_HOSTS={hosts}\n")
 
 
+def values_of(text: str) -> dict[str, str]:
+    """The variables of a file that was found valid before. ValueError for a value that is none."""
+    lines = (line.strip() for line in text.splitlines())
+    matches = (_ASSIGNMENT.fullmatch(line) for line in lines if line and not line.startswith("#"))
+    return {match[1]: _value(match[2]) for match in matches if match}
+
+
 def _parse(file: Path, text: str) -> dict[str, str]:
     values: dict[str, str] = {}
     errors: list[str] = []
