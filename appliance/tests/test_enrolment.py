@@ -50,6 +50,14 @@ def test_the_bundle_is_all_that_an_agent_needs(appliance: Place, tmp_path: Path)
     assert INGEST in readme
 
 
+def test_the_bundle_carries_the_agent_itself_and_its_readme_installs_that(appliance: Place, tmp_path: Path) -> None:
+    wheel = tmp_path / "modelward_agent-0.1.0-py3-none-any.whl"
+    wheel.write_bytes(b"PK a package")
+    folder = unpacked(enrol(appliance.state, INGEST, HOST, wheel=wheel), tmp_path / "host")
+    assert (folder / wheel.name).read_bytes() == b"PK a package"
+    assert f"pip install /etc/modelward-agent/{wheel.name}\n" in (folder / "README").read_text()
+
+
 def test_the_bundle_and_the_secrets_in_it_are_for_one_user(appliance: Place) -> None:
     made = enrol(appliance.state, INGEST, HOST)
     assert made.bundle.stat().st_mode & 0o777 == 0o600

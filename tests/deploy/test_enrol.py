@@ -6,6 +6,7 @@ import json
 import ssl
 import urllib.error
 import urllib.request
+import zipfile
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +59,13 @@ def bulk(identifier: str) -> bytes:
     line = {"create": {"_index": "modelward-events", "_id": identifier}}
     document = {"@timestamp": "2031-01-01T00:00:00Z", "kind": "prediction", "model": "forged"}
     return b"".join(json.dumps(item).encode() + b"\n" for item in (line, document))
+
+
+def test_the_bundle_brings_the_agent_itself(server: ModelServer) -> None:
+    [wheel] = server.configuration.glob("modelward_agent-*.whl")
+    assert f"pip install /etc/modelward-agent/{wheel.name}\n" in (server.configuration / "README").read_text()
+    with zipfile.ZipFile(wheel) as package:
+        assert "modelward_agent/cli.py" in package.namelist()
 
 
 def test_what_it_records_arrives_from_outside(deployment: Deployment, server: ModelServer) -> None:

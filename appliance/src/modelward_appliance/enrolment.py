@@ -37,7 +37,7 @@ _README: Final = """\
 How {host} comes to deliver to {url}, as root:
 
     tar -C / -xf {host}.tar --no-same-owner
-    pip install modelward-agent
+    pip install {package}
     modelward-agent run --config {folder}/agent.yml
 
 The last one belongs into a service of the host's own (systemd: ExecStart=). Applications write to the folder
@@ -60,8 +60,11 @@ class Enrolment:
     again: bool
 
 
-def enrol(state: Path, ingest_url: str, host: str, address: str | None = None) -> Enrolment:
-    """Make the bundle, and record the host. `setup` is to run next, which tells Elasticsearch and Prometheus."""
+def enrol(state: Path, ingest_url: str, host: str, address: str | None = None, wheel: Path | None = None) -> Enrolment:
+    """Make the bundle, and record the host. `setup` is to run next, which tells Elasticsearch and Prometheus.
+
+    `wheel` is the agent's own package, which is in no index; without it the README takes one by name.
+    """
     host = _checked(host)
     address = _address(address or f"{host}:{METRICS_PORT}")
     owner = Owner.of(state)
@@ -70,15 +73,19 @@ def enrol(state: Path, ingest_url: str, host: str, address: str | None = None) -
     secret = password()
     user = f"agent_{host}"
     metrics_password = (state / "secrets" / "agent-metrics-password").read_text(encoding="utf-8").rstrip("\r\n")
+    package = f"{_FOLDER}/{wheel.name}" if wheel else "modelward-agent"
+    readme = _README.format(host=host, url=ingest_url, folder=_FOLDER, address=address, package=package)
     contents = {
-        "README": _README.format(host=host, url=ingest_url, folder=_FOLDER, address=address),
-        "agent.yml": _agent_yml(host, user, ingest_url, address),
-        "ca.crt": (state / "tls" / "ca.crt").read_text(encoding="ascii"),
-        "tls.crt": pair.certificate.decode(),
-        "tls.key": pair.key.decode(),
-        "password": f"{secret}\n",
-        "metrics-password": f"{metrics_password}\n",
+        "README": readme.encode(),
+        "agent.yml": _agent_yml(host, user, ingest_url, address).encode(),
+        "ca.crt": (state / "tls" / "ca.crt").read_bytes(),
+        "tls.crt": pair.certificate,
+        "tls.key": pair.key,
+        "password": f"{secret}\n".encode(),
+        "metrics-password": f"{metrics_password}\n".encode(),
     }
+    if wheel:
+        contents[wheel.name] = wheel.read_bytes()
     files.folder(state / BUNDLES, owner=owner)
     bundle = state / BUNDLES / f"{host}.tar"
     files.write(bundle, _tar(contents), owner=owner)
@@ -166,7 +173,7 @@ def _agent_yml(host: str, user: str, ingest_url: str, address: str) -> str:
     return yaml.safe_dump(content, sort_keys=False)
 
 
-def _tar(contents: dict[str, str]) -> bytes:
+def _tar(contents: dict[str, bytes]) -> bytes:
     """A tar of files below `etc/modelward-agent`, the secret ones for their owner alone."""
     written = io.BytesIO()
     moment = int(datetime.now(UTC).timestamp())
@@ -174,9 +181,9 @@ def _tar(contents: dict[str, str]) -> bytes:
         folder = tarfile.TarInfo(_FOLDER.lstrip("/"))
         folder.type, folder.mode, folder.mtime = tarfile.DIRTYPE, 0o755, moment
         tar.addfile(folder)
-        for name, text in contents.items():
+        for name, content in contents.items():
             info = tarfile.TarInfo(os.path.join(_FOLDER.lstrip("/"), name))  # noqa: PTH118 - a name in the tar
-            info.size, info.mtime = len(text.encode()), moment
+            info.size, info.mtime = len(content), moment
             info.mode = 0o600 if name in _SECRET else 0o644
-            tar.addfile(info, io.BytesIO(text.encode()))
+            tar.addfile(info, io.BytesIO(content))
     return written.getvalue()

@@ -21,11 +21,14 @@ def run(options: argparse.Namespace) -> int:
     """Enrol; where the bundle is."""
     from modelward_appliance.context import site_context
     from modelward_appliance.enrolment import EnrolmentError, enrol
+    from modelward_appliance.render import content_root
     from modelward_appliance.settings import load_site
 
     site = site_context(load_site(os.environ, options.state / "site"))
+    # The image has it; of a checkout, the agent is installed from its folder.
+    wheel = next(iter(sorted((content_root() / "packages").glob("modelward_agent-*.whl"))), None)
     try:
-        made = enrol(options.state, site["ingest_url"], options.host, options.address)
+        made = enrol(options.state, site["ingest_url"], options.host, options.address, wheel)
     except EnrolmentError as error:
         print(f"modelward: {error}", file=sys.stderr)
         return 1
