@@ -52,7 +52,7 @@ test: $(VENV)/.test servers ## every test but test-deploy's; the unit tests firs
 
 .PHONY: servers
 servers: $(VENV)/.test ## install the real servers that the tests use, as far as this user may
-	@tools/install-servers $(BIN)/python
+	@tools/install-servers
 
 .PHONY: lint
 lint: $(VENV)/.test ## style of Python and shell
