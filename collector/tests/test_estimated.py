@@ -235,7 +235,11 @@ def test_without_labels_the_result_still_has_the_estimate() -> None:
     fine = replace(estimates, newest={"mae": Interval(2.0, 1.5, 2.5)})
     assert check_performance(model, "1", WEEK, window.labelled, None, fine).status is Status.NO_DATA
     exported = [(name, labels["metric"], value) for name, labels, value in series_of(result, 50) if "metric" in labels]
-    assert exported == [("modelward_performance_estimated", "mae", 4.0)]
+    assert exported == [
+        ("modelward_performance_estimated", "mae", 4.0),
+        ("modelward_performance_estimated_interval", "mae", 3.5),
+        ("modelward_performance_estimated_interval", "mae", 4.5),
+    ]
 
 
 def test_labels_of_the_same_window_decide_and_not_the_estimate() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import socket
 from pathlib import Path
 
@@ -61,10 +60,11 @@ def test_a_state_folder_that_is_not_there_is_made_later(tmp_path: Path) -> None:
     assert not (tmp_path / "state").exists()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_state_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
-    (found,) = findings(tmp_path, "state folder", MODELWARD_STATE="/proc/state")
+    (tmp_path / "file").touch()
+    (found,) = findings(tmp_path, "state folder", MODELWARD_STATE=str(tmp_path / "file" / "state"))
     assert found.level is Level.ERROR
+    assert f"{tmp_path / 'file'} is no writable folder" in found.seen
 
 
 def test_a_name_that_does_not_resolve_is_a_warning(tmp_path: Path) -> None:

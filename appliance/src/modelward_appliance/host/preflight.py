@@ -131,11 +131,11 @@ class Preflight:
         state = self.environment.state
         if not state.exists():
             parent = next(folder for folder in state.parents if folder.exists())
-            if os.access(parent, os.W_OK | os.X_OK):
+            if parent.is_dir() and os.access(parent, os.W_OK | os.X_OK):
                 yield Finding("state folder", Level.OK, f"{state} is made by deploy")
             else:
                 yield Finding(
-                    "state folder", Level.ERROR, f"{state} is not there and {parent} is not writable",
+                    "state folder", Level.ERROR, f"{state} is not there and {parent} is no writable folder",
                     "set MODELWARD_STATE to a folder that may be made, or make it",
                 )  # fmt: skip
             return

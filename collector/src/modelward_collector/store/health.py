@@ -16,6 +16,9 @@ from modelward_collector.store.protocol import Health, Store, StoreUnavailableEr
 logger = logging.getLogger(__name__)
 
 ASK_EVERY_SECONDS: Final = 10.0
+ASK_AGAIN_SECONDS: Final = 2.0
+"""After a first question without an answer."""
+
 SILENT_AFTER_SECONDS: Final = 30.0
 """An answer that takes longer than this is none."""
 
@@ -46,16 +49,20 @@ class StoreHealth(Collector):
         try:
             health = self._store.health()
         except StoreUnavailableError as error:
-            logger.warning("the store's health is not known: %s", error)
+            # At the start the scheduler may still be setting the store up, and says itself when it cannot.
+            level = logging.DEBUG if self._latest is None else logging.WARNING
+            logger.log(level, "the store's health is not known: %s", error)
         except Exception:  # whatever it is, the next turn asks again
             logger.exception("asking for the store's health failed")
         self._latest = (self._monotonic(), health)
         return health
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        if self.ask() is None:
+            self._stopping.wait(ASK_AGAIN_SECONDS)
             self.ask()
-            self._stopping.wait(ASK_EVERY_SECONDS)
+        while not self._stopping.wait(ASK_EVERY_SECONDS):
+            self.ask()
 
     def describe(self) -> Iterable[Metric]:
         """Nothing ahead of time: there is nothing to say before the first answer."""
