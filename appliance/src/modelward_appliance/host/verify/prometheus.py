@@ -7,8 +7,8 @@ from typing import Any
 from modelward_appliance.host.verify.check import Check, CheckError
 from modelward_appliance.host.verify.site import Site, Waiting
 
-_SETTLED_SECONDS = 40.0
-"""After a start a target is unknown until its first scrape, and was down before the service was up."""
+_SETTLED_SECONDS = 80.0
+"""After a start a target is unknown until its first scrape, a minute at most, and was down before the service was up."""
 
 OWN_AGENTS = "agents"
 """The job of enrolled model servers, of which one may be off; an alert is for that."""
@@ -31,7 +31,7 @@ def _all_up(site: Site) -> str:
         raise CheckError("Prometheus has no targets", "see make logs SERVICE=prometheus")
     first = down[0]
     names = ", ".join(sorted({target["labels"]["job"] for target in down}))
-    raise CheckError(f"{names} down: {first['scrapeUrl']}: {first['lastError']}", "see make logs of that service")
+    raise CheckError(f"{names} down: {first['scrapeUrl']}: {first['lastError'] or 'not asked yet'}", "see make logs of that service")
 
 
 def _rules(site: Site) -> str:
