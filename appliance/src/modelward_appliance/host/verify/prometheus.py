@@ -8,7 +8,7 @@ from modelward_appliance.host.verify.check import Check, CheckError
 from modelward_appliance.host.verify.site import Site, Waiting
 
 _SETTLED_SECONDS = 80.0
-"""After a start a target is unknown until its first scrape, a minute at most, and was down before the service was up."""
+"""After a start a target is unknown until it is scraped, a minute at most, and was down before its service was up."""
 
 OWN_AGENTS = "agents"
 """The job of enrolled model servers, of which one may be off; an alert is for that."""
@@ -31,7 +31,8 @@ def _all_up(site: Site) -> str:
         raise CheckError("Prometheus has no targets", "see make logs SERVICE=prometheus")
     first = down[0]
     names = ", ".join(sorted({target["labels"]["job"] for target in down}))
-    raise CheckError(f"{names} down: {first['scrapeUrl']}: {first['lastError'] or 'not asked yet'}", "see make logs of that service")
+    why = first["lastError"] or "not asked yet"
+    raise CheckError(f"{names} down: {first['scrapeUrl']}: {why}", "see make logs of that service")
 
 
 def _rules(site: Site) -> str:
