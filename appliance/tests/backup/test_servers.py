@@ -32,6 +32,8 @@ def administrator(elasticsearch: Elasticsearch) -> Iterator[Client]:
     with closing(
         Client(elasticsearch.url, ca_certs=str(elasticsearch.ca), basic_auth=elasticsearch.admin.auth)
     ) as client:
+        # The node is the whole run's, and a backup takes all that there is.
+        remove_all(client)
         yield client
         remove_all(client)
 
