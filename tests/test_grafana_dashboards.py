@@ -47,7 +47,7 @@ pytestmark = [
     pytest.mark.server("elasticsearch"),
 ]
 
-WITHIN = 240.0
+WITHIN = 600.0
 SHOWN = timedelta(minutes=30)
 MODEL = "credit/risk"  # a slash, as in a registry's names
 
