@@ -47,7 +47,7 @@ pytestmark = [
     pytest.mark.server("elasticsearch"),
 ]
 
-WITHIN = 600.0
+WITHIN = 240.0
 SHOWN = timedelta(minutes=30)
 MODEL = "credit/risk"  # a slash, as in a registry's names
 
@@ -262,6 +262,7 @@ def asking(tmp_path_factory: pytest.TempPathFactory, _elasticsearch: Elasticsear
     folder = tmp_path_factory.mktemp("grafana")
     node = _elasticsearch
     node.start()
+    node.forget()
     rendered = Rendered(
         folder / "appliance",
         MODELWARD_HOSTS="modelward.example.org",

@@ -6,7 +6,6 @@ import ssl
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Self
 
 from elasticsearch import Elasticsearch as Client
 
@@ -49,10 +48,6 @@ class SetupNode(Elasticsearch):
     def site(self) -> Site:
         """The site of those variables."""
         return load_site(self.variables, self.state / "site")
-
-    def __enter__(self) -> Self:
-        super().__enter__()
-        return self
 
     def _configure(self, transport: int) -> None:
         for folder in (self.state, self._config, self.folder / "snapshots"):

@@ -34,7 +34,19 @@ def node() -> Iterator[Elasticsearch]:
     except ServerMissingError as error:
         pytest.skip(str(error))
     with Elasticsearch(home) as running:
+        running.wait_until(lambda: has_people(running), "the native realm")
         yield running
+
+
+def has_people(node: Elasticsearch) -> bool:
+    """Whether the realm's index takes people: Elasticsearch makes it after it has begun to answer."""
+    try:
+        node.ask("/_security/user/first", "PUT", {"password": "first-of-the-realm", "roles": []})
+    except urllib.error.HTTPError as error:
+        if error.code != 503:
+            raise
+        return False
+    return True
 
 
 def users(node: Elasticsearch, folder: Path, key: str = "k" * 64, **settings: Any) -> PersonalUsers:

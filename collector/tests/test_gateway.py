@@ -266,6 +266,7 @@ def test_the_credential_for_kibana_is_never_answered_to_a_client(place: Place, p
 def test_the_collector_itself_answers_the_gateways_questions_to_the_holder_of_its_key_alone(place: Place) -> None:
     cookies = "; ".join(f"{name}={value}" for name, value in place.logged_in("ada").cookies.items())
     key = place.secrets("gateway-key")
+    almost = key[:-1] + ("y" if key.endswith("x") else "x")
 
     def asked(**headers: str) -> tuple[int, str | None]:
         trust = ssl.create_default_context(cafile=str(place.ca))
@@ -277,7 +278,7 @@ def test_the_collector_itself_answers_the_gateways_questions_to_the_holder_of_it
         return answer.status, answer.getheader("x-kibana-authorization")
 
     assert asked(X_Modelward_Asking="1") == (404, None)
-    assert asked(X_Modelward_Asking="1", X_Modelward_Gateway=key[:-1] + "x") == (404, None)
+    assert asked(X_Modelward_Asking="1", X_Modelward_Gateway=almost) == (404, None)
     assert asked(X_Modelward_Gateway=key) == (404, None)
     assert asked(X_Modelward_Asking="1", X_Modelward_Gateway=key) == (204, credential(place, "admin"))
 

@@ -8,7 +8,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from appliance.tests.sites import Place, place
@@ -16,7 +15,7 @@ from modelward_appliance.services import BY_NAME, SERVICES
 from modelward_appliance.setup import Setup, write_folder
 from tests.servers.missing import program
 from tests.servers.ports import free_ports
-from tests.servers.process import Child
+from tests.servers.process import Child, Server
 
 READY_SECONDS = 60
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,7 +63,7 @@ class Rendered:
         return context
 
 
-class Daemon:
+class Daemon(Server):
     """A program that was given its rendered folder; as a context manager it is started, and stopped at the end."""
 
     ready_path = "/"
@@ -80,7 +79,8 @@ class Daemon:
         self._log = self.config.with_suffix(".log")
         self._child: Child | None = None
 
-    def __enter__(self) -> Any:
+    def start(self) -> None:
+        """Start it; returns when it answers."""
         command: list[str | Path] = [
             self._program,
             *self._flags,
@@ -88,18 +88,12 @@ class Daemon:
             f"--web.listen-address=127.0.0.1:{self.port}",
         ]
         self._child = Child(command, self._log, cwd=self.config.parent)
-        try:
-            self._child.wait_until(self._ready, READY_SECONDS, self.name)
-        except BaseException:
-            self._child.stop()
-            raise
-        return self
+        self._child.wait_until(self._ready, READY_SECONDS, self.name)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        assert self._child is not None
-        self._child.stop()
+    def close(self) -> None:
+        """Stop it; its data stays."""
+        if self._child is not None:
+            self._child.stop()
 
     def _ready(self) -> bool:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import json
 import os
 import pwd
 import shutil
@@ -14,15 +15,15 @@ import subprocess
 import tempfile
 import urllib.request
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Final
+from typing import Any, Final
 
 from tests.servers.certificates import Authority
 from tests.servers.missing import SERVERS, ServerMissingError
 from tests.servers.ports import free_ports
-from tests.servers.process import Child, kill_pid
+from tests.servers.process import Child, Server, kill_pid
 
 VERSION: Final = "9.5.3"
 JAVA_MIN: Final = 21
@@ -69,7 +70,7 @@ COLLECTOR: Final = User("modelward_collector", "collector-of-the-tests", "modelw
 BACKUP: Final = User("modelward_backup", "backup-of-the-tests", "modelward_backup")
 
 
-class Elasticsearch:
+class Elasticsearch(Server):
     """One node. As a context manager it is started, and at the end stopped with its data removed.
 
     `url`, `ca` (the file to trust) and the users are what a client needs; snapshots go to folders of `repositories`.
@@ -139,19 +140,6 @@ class Elasticsearch:
         (self._config / "users_roles").write_text("".join(f"{user.role}:{user.name}\n" for user in users))
 
     # -- life ---------------------------------------------------------------------------------------------------
-    def __enter__(self) -> Elasticsearch:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     @property
     def running(self) -> bool:
         """Whether it was started and has not ended."""
@@ -175,13 +163,31 @@ class Elasticsearch:
         self._child.wait_until(self._answers, READY_SECONDS, f"Elasticsearch {VERSION}")
 
     def _answers(self) -> bool:
-        request = urllib.request.Request(f"{self.url}/_cluster/health?wait_for_status=yellow&timeout=20s")
-        request.add_header("Authorization", "Basic " + base64.b64encode(":".join(ADMIN.auth).encode()).decode())
         try:
-            with urllib.request.urlopen(request, timeout=30, context=self._trust) as answer:
-                return bool(answer.status == 200)
+            self.ask("/_cluster/health?wait_for_status=yellow&timeout=20s")
         except OSError:
             return False
+        return True
+
+    def ask(self, path: str, method: str = "GET", body: object = None) -> Any:
+        """What it answers the administrator, as JSON; HTTPError (an OSError) where it refuses."""
+        request = urllib.request.Request(f"{self.url}{path}", method=method)
+        request.add_header("Authorization", "Basic " + base64.b64encode(":".join(ADMIN.auth).encode()).decode())
+        if body is not None:
+            request.data = json.dumps(body).encode()
+            request.add_header("Content-Type", "application/json")
+        with urllib.request.urlopen(request, timeout=30, context=self._trust) as answer:
+            return json.load(answer)
+
+    def forget(self) -> None:
+        """Remove every index of Modelward, for tests that count documents of whatever was before them."""
+        for name in self.ask("/modelward-*?expand_wildcards=open"):
+            self.ask(f"/{name}", "DELETE")
+
+    def wait_until(self, condition: Callable[[], bool], what: str) -> None:
+        """Until the condition of the running server holds; the console's last lines are in the error otherwise."""
+        assert self._child is not None
+        self._child.wait_until(condition, READY_SECONDS, what)
 
     def stop(self) -> None:
         """Shut it down in order; the data stays."""

@@ -9,16 +9,15 @@ import ssl
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 
 from tests.servers.missing import program
 from tests.servers.ports import free_port
-from tests.servers.process import Child
+from tests.servers.process import Child, Server
 
 READY_SECONDS = 20
 
 
-class Nginx:
+class Nginx(Server):
     """Serves `folder`, what the container has as /etc/modelward; as a context manager it is started and stopped.
 
     What it writes goes to `folder`'s subfolders `log` and `tmp`, and what it prints, its access log among it, to
@@ -48,19 +47,6 @@ class Nginx:
             text = text.replace(there, here)
         config.write_text(re.sub(r"(?<=pid |ath )/tmp/", f"{folder}/tmp/", text))
 
-    def __enter__(self) -> Nginx:
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
     def start(self) -> None:
         """Start; returns when it answers TLS."""
         checked = subprocess.run(
@@ -84,8 +70,8 @@ class Nginx:
         """Its access log."""
         return (self.folder / "log" / "access.log").read_text()
 
-    def stop(self) -> None:
-        """Stop it."""
+    def close(self) -> None:
+        """Stop it and remove what it had in work."""
         if self._child is not None:
             self._child.stop()
             self._child = None

@@ -8,9 +8,11 @@ import os
 import signal
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from types import TracebackType
+from typing import IO, Self
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -85,6 +87,31 @@ class Child:
         """End it by SIGKILL."""
         self.popen.kill()
         self.popen.wait(30)
+
+
+class Server(ABC):
+    """A program that is started on entering, and ended with what it leaves behind: also where starting fails."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start it; returns when it answers."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End it; nothing happens to one that has ended."""
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 def kill_pid(pid: int, number: int = signal.SIGKILL) -> None:

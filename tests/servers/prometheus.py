@@ -10,19 +10,18 @@ import urllib.parse
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import yaml
 
 from tests.servers.missing import program
 from tests.servers.ports import free_port
-from tests.servers.process import Child
+from tests.servers.process import Child, Server
 
 READY_SECONDS = 60
 
 
-class Prometheus:
+class Prometheus(Server):
     """Runs with `scrape_configs` (as in prometheus.yml); as a context manager it is started, and removed at the end."""
 
     def __init__(
@@ -39,19 +38,6 @@ class Prometheus:
             "scrape_configs": [dict(item) for item in scrape_configs],
         }
         (self.folder / "prometheus.yml").write_text(yaml.safe_dump(config))
-
-    def __enter__(self) -> Prometheus:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def start(self) -> None:
         """Start, on the same data; returns when it is ready."""

@@ -6,15 +6,14 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Final
+from typing import Final, Self
 
 import ldap
 
 from tests.servers.certificates import Authority, Issued
 from tests.servers.missing import program
 from tests.servers.ports import free_ports
-from tests.servers.process import Child
+from tests.servers.process import Child, Server
 
 READY_SECONDS: Final = 20
 SUFFIX: Final = "dc=example,dc=org"
@@ -32,7 +31,7 @@ _MODULES: Final = Path("/usr/lib/ldap")
 Entry = Mapping[str, str | Sequence[str]]
 
 
-class Slapd:
+class Slapd(Server):
     """One server. As a context manager it is started, and at the end stopped with its data removed.
 
     `ldaps_url` speaks TLS from the start, `ldap_url` after StartTLS, and `ca` is what to trust. The service account
@@ -85,20 +84,15 @@ class Slapd:
         self._config.write_text("\n".join(lines) + "\n")
         self._tree: Mapping[str, Entry] = {**_ROOTS, **(tree or {})}
 
-    def __enter__(self) -> Slapd:
+    def __enter__(self) -> Self:
+        super().__enter__()
         try:
-            self.start()
             for dn, entry in self._tree.items():
                 self.add(dn, entry)
         except BaseException:
             self.close()
             raise
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def start(self) -> None:
         """Start, or start again on the same ports and data; returns when it answers."""

@@ -33,14 +33,10 @@ def administrator(elasticsearch: Elasticsearch) -> Iterator[Client]:
         Client(elasticsearch.url, ca_certs=str(elasticsearch.ca), basic_auth=elasticsearch.admin.auth)
     ) as client:
         # The node is the whole run's, and a backup takes all that there is.
-        remove_all(client)
+        elasticsearch.forget()
         yield client
-        remove_all(client)
-
-
-def remove_all(client: Client) -> None:
-    for name in client.indices.get(index="modelward-*"):
-        client.indices.delete(index=name)
+        elasticsearch.start()
+        elasticsearch.forget()
 
 
 @pytest.fixture
@@ -89,12 +85,13 @@ def restore(made: Made, settings: BackupSettings) -> dict[str, int]:
     return restore_elasticsearch(manifest, elasticsearch)
 
 
-@pytest.mark.usefixtures("elasticsearch")
-def test_every_document_comes_back_to_an_empty_elasticsearch(administrator: Client, settings: BackupSettings) -> None:
+def test_every_document_comes_back_to_an_empty_elasticsearch(
+    elasticsearch: Elasticsearch, administrator: Client, settings: BackupSettings
+) -> None:
     index(administrator, 0, 2000)
     made = take(settings)
     assert made.manifest.parts["elasticsearch"]["documents"] == {INDEX: 2000}
-    remove_all(administrator)
+    elasticsearch.forget()
     assert restore(made, settings) == {INDEX: 2000}
     assert documents(administrator) == {str(n): n for n in range(2000)}
     assert not (elasticsearch_of(settings).repositories / UNPACKED).exists()
@@ -102,14 +99,14 @@ def test_every_document_comes_back_to_an_empty_elasticsearch(administrator: Clie
 
 
 def test_the_next_backup_holds_what_came_since_and_not_what_came_after(
-    administrator: Client, settings: BackupSettings
+    elasticsearch: Elasticsearch, administrator: Client, settings: BackupSettings
 ) -> None:
     index(administrator, 0, 10)
     take(settings)
     index(administrator, 10, 10)
     second = take(settings, now() + timedelta(hours=1))
     index(administrator, 20, 10)
-    remove_all(administrator)
+    elasticsearch.forget()
     restore(second, settings)
     assert len(documents(administrator)) == 20
 
