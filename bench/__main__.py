@@ -15,6 +15,8 @@ BENCHES = {
     "recorder": ["bench/recorder.py"],
     "agent": ["bench/agent.py"],
     "drift check": ["bench/drift_check.py"],
+    "performance check": ["bench/performance_check.py"],
+    "console": ["bench/console.py"],
     "cycle": ["bench/cycle.py"],
     "verdicts": ["bench/verdicts.py"],
     "estimates": ["bench/estimates.py"],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from pathlib import Path
 from typing import Any
 
@@ -210,19 +209,6 @@ def test_a_model_of_booleans_alone_waits_in_bounded_memory() -> None:
     assert window._together_rows < 5_000
     [(_, profile)] = folder.take()
     assert joint_of(profile).n[0, 1] == 20_000
-
-
-def test_folding_together_costs_little() -> None:
-    draw = np.random.default_rng(8)
-    names, matrix = named(30), draw.normal(size=(30, 4_096))
-    best = min(_timed(names, matrix) for _ in range(15))
-    assert best / 4_096 < 3e-6, "about 0.6 µs an event on one core of 2020; the bound leaves room for a busy machine"
-
-
-def _timed(names: list[str], matrix: NDArray[np.float64]) -> float:
-    start = time.perf_counter()
-    of(names, matrix)
-    return time.perf_counter() - start
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])

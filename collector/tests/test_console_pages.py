@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -32,8 +31,6 @@ from collector.tests.console_fixture import (
 from modelward_collector.checks.result import CheckKind
 from modelward_collector.console import not_found
 from modelward_collector.console.links import Links
-from modelward_collector.console.pages.model import model_page
-from modelward_collector.console.site import Site
 from modelward_collector.context import Context
 from modelward_collector.span import Span
 from modelward_collector.store.protocol import StoreUnavailableError
@@ -512,25 +509,3 @@ def test_a_scheduler_that_stands_by_or_has_died_is_told(filled: Filled) -> None:
         assert "Another collector holds the schedule" in words(client.get("/checks").text)
         scheduler.running = False
         assert "The scheduler does not run" in words(client.get("/checks").text)
-
-
-def test_a_year_of_daily_results_of_twenty_features_is_drawn_in_150_ms(tmp_path: Path) -> None:
-    filled = Filled(tmp_path / "year.db", days=10, extra=12, only=FLIGHTS)
-    stored = filled.store.results(Span(NOW - timedelta(days=10), NOW), model=FLIGHTS, limit=1_000).items
-    for past in range(1, 37):
-        earlier = timedelta(days=10 * past)
-        for result in stored:
-            if result.check in (CheckKind.DRIFT, CheckKind.PERFORMANCE):
-                filled.store.save_result(replace(result, start=result.start - earlier, end=result.end - earlier))
-    site = Site(filled.context())
-
-    def draw() -> float:
-        begun = time.process_time()
-        text = site.draw(model_page(site, FLIGHTS, {"window": "1y"}))
-        took = time.process_time() - begun
-        assert text.count('class="heat-name"') == 20
-        return took
-
-    draw()  # reads the year; after that the stretches that are over are remembered
-    assert min(draw() for _ in range(5)) < 0.15
-    filled.store.close()

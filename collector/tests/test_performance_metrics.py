@@ -183,13 +183,3 @@ def test_calibration_error_of_a_calibrated_model_may_be_none_and_of_an_overconfi
 def test_the_same_rows_have_the_same_intervals() -> None:
     actual, p = _probabilities(200, 3)
     assert performance.probability_metrics(actual, p) == performance.probability_metrics(actual, p)
-
-
-def test_a_large_window_is_quick() -> None:
-    import time
-
-    actual, p = _probabilities(200_000, 2)
-    started = time.process_time()
-    performance.probability_metrics(actual, p, 1)
-    performance.label_metrics(performance.confusion_matrix(actual, p.argmax(axis=1), 2), 1)
-    assert time.process_time() - started < 5
