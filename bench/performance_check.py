@@ -19,8 +19,8 @@ from modelward_collector.store.protocol import Labelled
 ROWS, SEGMENTS = 200_000, 40
 RESAMPLES = 20
 USUAL_RESAMPLES = 1_000
-HOLD_SECONDS = 15.0
-HOLD_BELOW_BOOTSTRAP = 20
+HOLD_SECONDS = 5.0
+HOLD_BELOW_BOOTSTRAP = 100
 START = datetime(2026, 1, 5, tzinfo=UTC)
 WEEK = Span(START, START + timedelta(days=7))
 
