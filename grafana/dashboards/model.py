@@ -94,7 +94,7 @@ def _segment() -> Variable:
 
 
 def _series() -> Variable:
-    series = f"modelward_series_value{{{_OF}}}"
+    series = f"modelward_series_forecast{{{_OF}}}"
     return labels("series", "Series", series, "series", "The series whose forecast is drawn.", several=False)
 
 
