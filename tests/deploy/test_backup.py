@@ -142,3 +142,5 @@ def test_everything_is_there_after_everything_was_destroyed(deployment: Deployme
     assert made.samples <= predictions_scraped(deployment)
     assert {path.name: path.read_text() for path in (deployment.state / "secrets").iterdir()} == secrets
     assert (deployment.state / "tls" / "ca.crt").read_bytes() == authority
+    again = Path(deployment.run("backup").stdout.splitlines()[-1].removeprefix("kept as "))
+    assert again.name > made.path.name

@@ -106,6 +106,16 @@ def test_a_place_that_is_not_empty_is_left_alone(settings: BackupSettings, tmp_p
     assert list(mine.parent.iterdir()) == [mine]
 
 
+def test_what_lay_beside_stays_as_it_was(settings: BackupSettings, tmp_path: Path) -> None:
+    made = take(settings)
+    state = tmp_path / "new" / "state"
+    (state / "backups" / "older").mkdir(parents=True)
+    for folder in ("backups", "backups/older"):
+        (state / folder).chmod(0o755)
+    restore(made, settings, tmp_path / "new", "state")
+    assert [(state / folder).stat().st_mode & 0o777 for folder in ("backups", "backups/older")] == [0o755, 0o755]
+
+
 def test_a_part_that_was_not_backed_up_is_named(settings: BackupSettings, tmp_path: Path) -> None:
     with pytest.raises(BackupError, match="has no prometheus; it holds state, grafana"):
         restore(take(settings), settings, tmp_path / "new", "prometheus")

@@ -88,7 +88,8 @@ def _must_be_empty(place: Place) -> None:
 def _hand_over(place: Place) -> None:
     if not place.folder.is_dir():
         return
-    for path in [place.folder, *place.folder.rglob("*")]:
+    brought = [item for item in place.folder.iterdir() if item.name not in place.ignore]
+    for path in [place.folder, *brought, *(inner for item in brought for inner in item.rglob("*"))]:
         if path.is_dir():
             path.chmod(place.file_mode | (place.file_mode & 0o444) >> 2)
         if place.owner is not None:
