@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -243,22 +244,28 @@ class Application:
     def __init__(self, deployment: Deployment, model: str) -> None:
         self.model = model
         image = deployment.compose.config()["services"]["agent"]["image"]
-        self._id = docker(
-            "run", "--detach", "--network", "none", "--user", "10001:10001", "--read-only", "--cap-drop", "ALL",
-            "--volume", f"{deployment.project}_agent:/var/lib/modelward",
+        self.name = f"{deployment.project}-application-{secrets.token_hex(4)}"
+        docker(
+            "run", "--detach", "--name", self.name,
+            "--network", "none", "--user", "10001:10001", "--read-only", "--cap-drop", "ALL", "--volume", f"{deployment.project}_agent:/var/lib/modelward",
             image, "python", "-c", RECORD.format(model=model),
-        ).strip()  # fmt: skip
+        )  # fmt: skip
 
     def stop(self) -> int:
         """End it; the number of predictions that it recorded."""
-        docker("stop", "--time", "60", self._id)
-        count = int(docker("logs", self._id))
+        docker("stop", "--time", "60", self.name)
+        count = int(docker("logs", self.name))
         self.remove()
         return count
 
     def remove(self) -> None:
-        """Take the container away, stopped or not."""
-        subprocess.run(["docker", "rm", "--force", self._id], capture_output=True, check=False)
+        """Take the container away, stopped or not. It holds the journal's volume until it is gone."""
+
+        def gone() -> bool:
+            subprocess.run(["docker", "rm", "--force", self.name], capture_output=True, check=False)
+            return not docker("ps", "--all", "--quiet", "--filter", f"name=^/{self.name}$").strip()
+
+        wait_for(gone, f"end of the container {self.name}", 60)
 
 
 class StandIns:

@@ -126,6 +126,17 @@ def test_it_asks_before_it_replaces_what_is_there(deployment: Deployment, backup
     assert "nothing was restored" in done.stdout
 
 
+def test_it_is_not_destroyed_while_an_application_holds_a_volume(deployment: Deployment, made: Made) -> None:
+    application = deployment.application(MODEL)
+    try:
+        done = deployment.run("destroy", "--yes", check=False)
+    finally:
+        application.remove()
+    assert done.returncode == 1
+    assert f"docker rm --force {application.name}" in done.stdout
+    assert deployment.is_well()
+
+
 def test_everything_is_there_after_everything_was_destroyed(deployment: Deployment, made: Made, tmp_path: Path) -> None:
     secrets = {path.name: path.read_text() for path in (deployment.state / "secrets").iterdir()}
     authority = (deployment.state / "tls" / "ca.crt").read_bytes()

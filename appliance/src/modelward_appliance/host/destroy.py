@@ -27,6 +27,16 @@ def destroy(environment: Environment, *, with_backups: bool) -> None:
     _empty_state(environment, with_backups=with_backups)
 
 
+def others(compose: Compose) -> list[str]:
+    """What else holds the project's volumes, for example an application that records beside the agent: by name."""
+    filters = [word for volume in compose.volumes() for word in ("--filter", f"volume={volume}")]
+    if not filters:
+        return []
+    form = '{{.Names}} {{.Label "com.docker.compose.project"}}'
+    holding = (line.split(" ") for line in docker("ps", "--all", *filters, "--format", form).splitlines())
+    return sorted(name for name, project in holding if project != compose.environment.project)
+
+
 def _empty_state(environment: Environment, *, with_backups: bool) -> None:
     if not environment.state.is_dir():
         return
@@ -66,6 +76,13 @@ def run(options: argparse.Namespace) -> int:
     """Say what goes, ask for the project's name, remove; 1 when it was not confirmed."""
     environment: Environment = options.environment
     compose = Compose(environment)
+    if holding := others(compose):
+        print(
+            f"modelward: the volumes are also held by {', '.join(holding)}; stop and remove that "
+            f"(docker rm --force {' '.join(holding)}), then run it again; nothing was removed",
+            file=sys.stderr,
+        )
+        return 1
     print(f"This removes for ever, of the project {environment.project}:")
     for container in compose.containers():
         print(f"  container {container.service}")
