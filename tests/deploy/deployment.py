@@ -185,7 +185,9 @@ class Deployment:
         assert done.returncode == 0, done.stdout
 
     def destroy(self) -> None:
-        """Take all of it away, the backups too."""
+        """Take all of it away, the backups and the applications of a test that failed too."""
+        if left := docker("ps", "--all", "--quiet", "--filter", f"name=^/{self.project}-application-").split():
+            docker("rm", "--force", *left)
         if self.file.exists():
             self.run("destroy", "--yes", "--with-backups", check=False)
 
@@ -247,7 +249,8 @@ class Application:
         self.name = f"{deployment.project}-application-{secrets.token_hex(4)}"
         docker(
             "run", "--detach", "--name", self.name,
-            "--network", "none", "--user", "10001:10001", "--read-only", "--cap-drop", "ALL", "--volume", f"{deployment.project}_agent:/var/lib/modelward",
+            "--network", "none", "--user", "10001:10001", "--read-only", "--cap-drop", "ALL",
+            "--volume", f"{deployment.project}_agent:/var/lib/modelward",
             image, "python", "-c", RECORD.format(model=model),
         )  # fmt: skip
 
