@@ -114,7 +114,9 @@ def up(compose: Compose, watch: Watch) -> None:
         raise
     containers = watch.look()
     if process.returncode != 0:
-        failed = [item for item in containers if item.has_failed]
+        # One that ends again and again may just have been started anew.
+        unwell = [item for item in containers if not item.is_well]
+        failed = [item for item in unwell if item.has_failed or item.restarts] or unwell
         said_last = "".join(line for line in lines[-5:] if not re.search(r"Waiting|Healthy|Starting|Started", line))
         raise NotUpError(account(compose, failed) + f"\ndocker compose up said:\n{said_last or ''.join(lines[-5:])}")
 
