@@ -52,16 +52,14 @@ def by_month() -> list[Row]:
     january = _columns(rows[rows["month"] == 1])
     answers = judge(days, months, days=30)
     gaps = np.array([[gap(january[name], month[name]) for name in january] for month in months])
-    bounds = [0.0, UNCHANGED, LITTLE, PLAINLY, 1.01]
-    said = (
-        f"as good as unchanged (fewer than {100 * UNCHANGED:.0f} of 100 rows)",
-        f"changed a little ({100 * UNCHANGED:.0f} to {100 * LITTLE:.0f} of 100 rows)",
-        f"changed ({100 * LITTLE:.0f} to {100 * PLAINLY:.0f} of 100 rows)",
-        f"plainly changed (more than {100 * PLAINLY:.0f} of 100 rows)",
+    classes = (
+        (0.0, UNCHANGED, f"as good as unchanged (fewer than {100 * UNCHANGED:.0f} of 100 rows)", "none"),
+        (UNCHANGED, LITTLE, f"changed a little ({100 * UNCHANGED:.0f} to {100 * LITTLE:.0f} of 100 rows)", "-"),
+        (LITTLE, PLAINLY, f"changed ({100 * LITTLE:.0f} to {100 * PLAINLY:.0f} of 100 rows)", "-"),
+        (PLAINLY, math.inf, f"plainly changed (more than {100 * PLAINLY:.0f} of 100 rows)", "all"),
     )
-    holds = ("none", "-", "-", "all")
     table = []
-    for what, hold, low, high in zip(said, holds, bounds, bounds[1:], strict=False):
+    for low, high, what, hold in classes:
         mask = (gaps >= low) & (gaps < high)
         counts = {who: int((flags & mask).sum()) for who, flags in answers.items()}
         fewer = [who for who, count in counts.items() if count < counts[OURS]]
@@ -69,8 +67,8 @@ def by_month() -> list[Row]:
         if fewer and high == LITTLE:
             measured += f"; **fewer by {' and '.join(fewer)}**"
         wanted = {"none": 0, "all": int(mask.sum())}.get(hold, counts[OURS])
-        what = f"flights by month against January, {int(mask.sum())} features {what}: flagged"
-        table.append(Row(what, measured, hold, counts[OURS] == wanted))
+        row = f"flights by month against January, {int(mask.sum())} features {what}: flagged"
+        table.append(Row(row, measured, hold, counts[OURS] == wanted))
     table.append(_disagreements(list(january), gaps, answers))
     return table
 
