@@ -32,6 +32,10 @@ def server() -> Iterator[BulkServer]:
     server.close()
 
 
+def wait_for_events(server: BulkServer, count: int) -> None:
+    wait_for(lambda: len(server.events()) == count)
+
+
 def test_events_and_profiles_arrive(tmp_path: Path, server: BulkServer) -> None:
     config = configuration(tmp_path, server)
     append(recorder_file(config), predictions(0, 500))
@@ -48,7 +52,7 @@ def test_a_clean_stop_commits_and_delivers_what_is_there(tmp_path: Path, server:
     config = configuration(tmp_path, server, commit_interval="1h")
     append(recorder_file(config), predictions(0, 10))
     with running(config):
-        wait_for(lambda: len(server.events()) == 10)
+        wait_for_events(server, 10)
         assert not server.profiles()
         append(recorder_file(config), predictions(10, 20))
     assert len(server.events()) == 20
@@ -64,7 +68,7 @@ def test_a_restart_counts_nothing_twice(tmp_path: Path, server: BulkServer) -> N
         with path.open("rb") as held:
             fcntl.flock(held, fcntl.LOCK_SH)
             with running(config):
-                wait_for(lambda end=start + 10: len(server.events()) == end)
+                wait_for_events(server, start + 10)
     assert len(server.events()) == len(set(ids(server))) == rows(server) == 50
 
 
@@ -125,7 +129,7 @@ def test_a_line_waits_for_its_newline_while_its_writer_lives(tmp_path: Path, ser
         with running(config) as agent:
             wait_for(lambda: agent.metrics.commits or agent.status()["files_followed"] == 1)
             append(path, whole[40:])
-            wait_for(lambda: len(server.events()) == 1)
+            wait_for_events(server, 1)
     assert not quarantined(config)
 
 

@@ -96,7 +96,7 @@ def test_ids_come_from_file_and_offset_and_logs_have_their_own_alias() -> None:
 
 def test_a_prediction_and_its_actual_are_sampled_together() -> None:
     documents = Documents("serving-1", Events.model_validate({"default": "sample 0.3"}))
-    kept = {"prediction": set(), "actual": set()}
+    kept: dict[str, set[int]] = {"prediction": set(), "actual": set()}
     for number in range(2000):
         actual = {"@timestamp": AT, "kind": "actual", "model": "fraud", "id": f"p{number}", "actual": 1}
         for line in (prediction(number), actual):

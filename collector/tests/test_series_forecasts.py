@@ -13,9 +13,11 @@ import pytest
 
 from collector.tests.store_documents import NOON, part, result
 from modelward_collector import forecasts as job
+from modelward_collector import series as reading
 from modelward_collector.forecasts import Forecasts, Outlook, step_of
 from modelward_collector.metrics import Metrics
-from modelward_collector.store.protocol import StoreUnavailableError
+from modelward_collector.span import Span
+from modelward_collector.store.protocol import Part, StoreUnavailableError
 from modelward_collector.store.sqlite import SqliteStore
 
 MINUTE = timedelta(minutes=1)
@@ -109,9 +111,14 @@ def test_new_steps_are_taken_in_without_reading_the_past_again(
     forecasts = following(fortnight)
     forecasts.run(NOW)
     traffic(fortnight, NOW, NOW + 3 * STEP, STEP)
-    spans = []
+    spans: list[Span] = []
     asked = fortnight.parts
-    monkeypatch.setattr(fortnight, "parts", lambda span, **named: spans.append(span) or asked(span, **named))
+
+    def parts(span: Span, *, model: str, version: str | None = None) -> list[Part]:
+        spans.append(span)
+        return asked(span, model=model, version=version)
+
+    monkeypatch.setattr(fortnight, "parts", parts)
     assert forecasts.run(NOW + 3 * STEP).fitted == 0
     assert rows_of(forecasts).at == NOW + 3 * STEP
     assert min(span.start for span in spans) == NOW
@@ -199,7 +206,7 @@ def test_a_model_that_fails_is_named_and_the_others_are_followed(
 ) -> None:
     for model in ("alpha", "beta"):
         traffic(store, NOW - 10 * HOUR, NOW, STEP, model)
-    read = job.traffic
+    read = reading.traffic
 
     def fails_on_alpha(store: SqliteStore, model: str, *rest: object, **named: object) -> object:
         if model == "alpha":
