@@ -1,7 +1,10 @@
 """What the reference's own windows teach: nothing from chance, and enough from a pattern."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from modelward_agent.profile import CategoricalSketch, FeatureProfile, NumericSketch
@@ -13,28 +16,28 @@ from modelward_collector.stats.scatter import margin, process_distance, process_
 LEVEL = 0.01 / 30
 
 
-def numbers(values):
+def numbers(values: ArrayLike) -> FeatureProfile:
     feature = FeatureProfile()
     feature.numeric = NumericSketch()
     feature.numeric.update(np.asarray(values, dtype=np.float64))
     return feature
 
 
-def strings(values):
+def strings(values: Iterable[str]) -> FeatureProfile:
     feature = FeatureProfile()
     feature.categorical = CategoricalSketch()
     feature.categorical.update(values)
     return feature
 
 
-def merged(features):
+def merged(features: Iterable[FeatureProfile]) -> FeatureView:
     total = FeatureProfile()
     for feature in features:
         total.merge(feature)
     return FeatureView.of(total)
 
 
-def test_chance_alone_teaches_nothing_nine_times_of_ten():
+def test_chance_alone_teaches_nothing_nine_times_of_ten() -> None:
     draw = np.random.default_rng(1)
     runs = 2_000
     learned = sum(process_sd(draw.normal(0, 0.1, 20), np.full(20, 0.01), 0.0, LEVEL) > 0 for _ in range(runs))
@@ -42,7 +45,7 @@ def test_chance_alone_teaches_nothing_nine_times_of_ten():
 
 
 @pytest.mark.parametrize("windows", [7, 14, 28, 100])
-def test_the_next_window_of_a_varying_process_stays_within_what_was_learned(windows):
+def test_the_next_window_of_a_varying_process_stays_within_what_was_learned(windows: int) -> None:
     """Normal day effects, ten times the sampling noise: exceeded about as rarely as the level says."""
     draw = np.random.default_rng(2)
     runs = 4_000
@@ -55,7 +58,7 @@ def test_the_next_window_of_a_varying_process_stays_within_what_was_learned(wind
     assert exceeded / runs < 0.005
 
 
-def test_a_weekend_is_within_what_two_weeks_taught_and_twice_as_far_is_not():
+def test_a_weekend_is_within_what_two_weeks_taught_and_twice_as_far_is_not() -> None:
     weekend = np.tile([0.0, 0, 0, 0, 0, 1, 1], 2)
     sd = process_sd(weekend, np.full(14, 1e-4), weekend.mean(), LEVEL)
     allowed = two_sided_quantile(LEVEL) * sd
@@ -63,14 +66,14 @@ def test_a_weekend_is_within_what_two_weeks_taught_and_twice_as_far_is_not():
     assert deviation < allowed < 2.2 * deviation
 
 
-def test_a_day_like_the_oddest_of_the_reference_is_allowed_however_rare():
+def test_a_day_like_the_oddest_of_the_reference_is_allowed_however_rare() -> None:
     odd = np.zeros(60)
     odd[17] = 1.0
     allowed = two_sided_quantile(LEVEL) * process_sd(odd, np.full(60, 1e-4), 0.0, LEVEL)
     assert allowed == pytest.approx(1.0, abs=0.01)
 
 
-def test_fewer_than_three_windows_teach_nothing():
+def test_fewer_than_three_windows_teach_nothing() -> None:
     far = np.array([0.0, 9.0])
     assert process_sd(far, np.full(2, 1e-4), 0.0, LEVEL) == 0
     assert process_gap(far, np.full(2, 1e-4)) == 0
@@ -78,12 +81,12 @@ def test_fewer_than_three_windows_teach_nothing():
     assert feature_scatter(merged([numbers([1.0, 2.0])]), [numbers([1.0]), numbers([2.0])], LEVEL) == FeatureScatter()
 
 
-def test_the_margin_shrinks_with_what_is_known():
+def test_the_margin_shrinks_with_what_is_known() -> None:
     assert margin(3) == 3
     assert margin(1_000) == pytest.approx(1.262)
 
 
-def test_a_weekly_pattern_of_the_reference_is_not_drift_and_more_than_it_is():
+def test_a_weekly_pattern_of_the_reference_is_not_drift_and_more_than_it_is() -> None:
     draw = np.random.default_rng(3)
     days = [numbers(draw.normal(0.8 * (day % 7 > 4), 1, 3_000)) for day in range(28)]
     reference = merged(days)
@@ -96,10 +99,10 @@ def test_a_weekly_pattern_of_the_reference_is_not_drift_and_more_than_it_is():
     assert compare(reference, shifted, scatter).p < LEVEL / 10
 
 
-def test_a_weekly_pattern_of_categories_is_not_drift():
+def test_a_weekly_pattern_of_categories_is_not_drift() -> None:
     draw = np.random.default_rng(4)
 
-    def day(leisure):
+    def day(leisure: float) -> FeatureProfile:
         return strings(draw.choice(["work", "leisure", "travel"], 2_000, p=[0.9 - leisure, leisure, 0.1]))
 
     days = [day(0.5 if number % 7 > 4 else 0.1) for number in range(28)]
@@ -110,10 +113,10 @@ def test_a_weekly_pattern_of_categories_is_not_drift():
     assert compare(reference, FeatureView.of(day(0.89)), scatter).p < LEVEL / 10
 
 
-def test_missing_values_that_come_and_go_in_the_reference_are_not_drift():
+def test_missing_values_that_come_and_go_in_the_reference_are_not_drift() -> None:
     draw = np.random.default_rng(5)
 
-    def day(share):
+    def day(share: float) -> FeatureProfile:
         feature = numbers(draw.normal(size=2_000))
         feature.missing = int(share * 2_000)
         return feature
