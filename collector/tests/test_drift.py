@@ -1,15 +1,26 @@
 """The drift verdict on profiles: what is flagged, how much, in which segments, since when, and in which words."""
 
 import json
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from modelward_agent.profile import CategoricalSketch, FeatureProfile, NumericSketch, Profile, VectorSketch, merged
+from modelward_agent.profile import (
+    CategoricalSketch,
+    FeatureProfile,
+    NumericSketch,
+    Profile,
+    Segment,
+    VectorSketch,
+    merged,
+)
 from modelward_collector.checks.drift import check_drift
-from modelward_collector.checks.drift_reference import prepare_reference
-from modelward_collector.checks.result import CheckKind, CheckResult, Status
+from modelward_collector.checks.drift_reference import PreparedReference, prepare_reference
+from modelward_collector.checks.result import CheckKind, CheckResult, Finding, Status
 from modelward_collector.checks.window import ReferenceProfile, Window
 from modelward_collector.models import ModelSpec
 from modelward_collector.span import Span
@@ -17,13 +28,16 @@ from modelward_collector.span import Span
 DAY = timedelta(days=1)
 START = datetime(2026, 3, 2, tzinfo=UTC)  # a Monday
 
+Column = NDArray[Any] | Sequence[object]
+Draws = Callable[[np.random.Generator, int], Column]
+
 
 @pytest.fixture
-def draw():
+def draw() -> np.random.Generator:
     return np.random.default_rng(20260302)
 
 
-def feature(values):
+def feature(values: Column) -> FeatureProfile:
     """A feature's profile of a list or array: numbers, strings, bools, vectors; None is missing."""
     made = FeatureProfile()
     if isinstance(values, np.ndarray) and values.ndim == 2:
@@ -49,7 +63,7 @@ def feature(values):
     return made
 
 
-def profile(features, outputs=None):
+def profile(features: Mapping[str, Column], outputs: Mapping[str, Column] | None = None) -> Profile:
     made = Profile()
     made.rows = max(len(values) for values in features.values())
     made.features = {name: feature(values) for name, values in features.items()}
@@ -57,22 +71,26 @@ def profile(features, outputs=None):
     return made
 
 
-def window(made, day=0, segment=(), length=DAY):
+def window(
+    made: Profile | dict[Segment, Profile], day: int = 0, segment: Segment = (), length: timedelta = DAY
+) -> Window:
     start = START + day * DAY
     profiles = made if isinstance(made, dict) else {segment: made}
     return Window("fraud", Span(start, start + length), {("v1", key): value for key, value in profiles.items()})
 
 
-def spec(**drift):
+def spec(**drift: Any) -> ModelSpec:
     features = drift.pop("features", {})
     return ModelSpec.model_validate({"model": "fraud", "features": features, "checks": {"drift": drift}})
 
 
-def reference_of(made, **more):
-    return ReferenceProfile("the first month", made, **more)
+def reference_of(
+    made: Profile, windows: tuple[tuple[Span, Profile], ...] = (), segments: Mapping[Segment, Profile] | None = None
+) -> ReferenceProfile:
+    return ReferenceProfile("the first month", made, windows, segments or {})
 
 
-def of(result, subject, segment=None):
+def of(result: CheckResult, subject: str, segment: Mapping[str, str] | None = None) -> Finding:
     return next(
         finding
         for finding in result.findings
@@ -80,14 +98,20 @@ def of(result, subject, segment=None):
     )
 
 
-def check(reference, current, history=(), day=0, **drift):
+def check(
+    reference: ReferenceProfile | PreparedReference | None,
+    current: Profile | dict[Segment, Profile],
+    history: Sequence[CheckResult] = (),
+    day: int = 0,
+    **drift: Any,
+) -> CheckResult:
     return check_drift(spec(**drift), "v1", reference, window(current, day), history)
 
 
 # -- what is flagged ------------------------------------------------------------------------------------------------
 
 
-def test_a_shifted_feature_is_named_and_the_others_are_not(draw):
+def test_a_shifted_feature_is_named_and_the_others_are_not(draw: np.random.Generator) -> None:
     reference = reference_of(profile({"temp": draw.normal(12.6, 10, 50_000), "wind": draw.gamma(2, 3, 50_000)}))
     result = check(reference, profile({"temp": draw.normal(24.1, 10, 5_000), "wind": draw.gamma(2, 3, 5_000)}))
 
@@ -97,6 +121,9 @@ def test_a_shifted_feature_is_named_and_the_others_are_not(draw):
     assert (temp.subject, temp.test, temp.status) == ("temp", "drift", Status.WARNING)
     assert temp.message.startswith("temp rose: mean 12.")
     assert "sd)" in temp.message
+    assert temp.value is not None
+    assert temp.threshold is not None
+    assert temp.p_value is not None
     assert temp.value > temp.threshold
     assert temp.p_value < 1e-6
     assert temp.since == START
@@ -108,7 +135,7 @@ def test_a_shifted_feature_is_named_and_the_others_are_not(draw):
     assert result.numbers["drifted_share"] == 0.5
 
 
-def test_a_trivial_shift_of_a_million_rows_is_no_drift(draw):
+def test_a_trivial_shift_of_a_million_rows_is_no_drift(draw: np.random.Generator) -> None:
     reference = reference_of(profile({"x": draw.normal(0, 1, 1_000_000)}))
     result = check(reference, profile({"x": draw.normal(0.03, 1, 1_000_000)}))
     assert result.status is Status.OK
@@ -146,12 +173,15 @@ def test_a_trivial_shift_of_a_million_rows_is_no_drift(draw):
         "type", "gone", "new",
     ],
 )  # fmt: skip
-def test_every_kind_of_change_is_found_and_said(draw, before, after, decided, words):
+def test_every_kind_of_change_is_found_and_said(
+    draw: np.random.Generator, before: Draws, after: Draws, decided: set[str], words: str
+) -> None:
     reference = reference_of(profile({"x": before(draw, 20_000)}))
     finding = check(reference, profile({"x": after(draw, 2_000)})).findings[0]
     assert finding.status is not Status.OK
     assert finding.detail["decided_by"] in decided
     assert words in finding.message
+    assert finding.value is not None
     assert FLOOR < finding.value <= 1
 
 
@@ -159,8 +189,8 @@ FLOOR = 0.025
 
 
 @pytest.mark.parametrize("n", [200, 2_000, 30_000])
-def test_unchanged_features_of_every_kind_are_left_alone(draw, n):
-    def traffic(rows):
+def test_unchanged_features_of_every_kind_are_left_alone(draw: np.random.Generator, n: int) -> None:
+    def traffic(rows: int) -> Profile:
         return profile(
             {
                 "normal": draw.normal(0, 1, rows),
@@ -183,7 +213,7 @@ def test_unchanged_features_of_every_kind_are_left_alone(draw, n):
     assert result.summary == "none of 10 features drifted"
 
 
-def test_a_feature_that_was_never_sent_before_is_new(draw):
+def test_a_feature_that_was_never_sent_before_is_new(draw: np.random.Generator) -> None:
     reference = reference_of(profile({"x": draw.normal(0, 1, 5_000)}))
     result = check(reference, profile({"x": draw.normal(0, 1, 500), "y": draw.normal(0, 1, 500)}))
     assert of(result, "y").message == "y is new: the reference has no value of it"
@@ -192,14 +222,14 @@ def test_a_feature_that_was_never_sent_before_is_new(draw):
     assert of(gone, "y").message == "y is gone: no row has a value"
 
 
-def test_new_and_vanished_categories_are_named(draw):
+def test_new_and_vanished_categories_are_named(draw: np.random.Generator) -> None:
     reference = reference_of(profile({"carrier": ["UA"] * 500 + ["AA"] * 300 + ["EV"] * 200}))
     finding = check(reference, profile({"carrier": ["UA"] * 250 + ["AA"] * 150 + ["B6"] * 100})).findings[0]
     assert finding.detail["new"] == ["B6"]
     assert finding.detail["vanished"] == ["EV"]
 
 
-def test_ignored_features_are_not_judged(draw):
+def test_ignored_features_are_not_judged(draw: np.random.Generator) -> None:
     reference = reference_of(profile({"id": np.arange(2_000.0), "x": draw.normal(0, 1, 2_000)}))
     result = check(reference, profile({"id": np.arange(9e6, 9e6 + 500), "x": draw.normal(0, 1, 500)}), ignore=("id",))
     assert [finding.subject for finding in result.findings] == ["x"]
@@ -209,8 +239,8 @@ def test_ignored_features_are_not_judged(draw):
 # -- severity and order ---------------------------------------------------------------------------------------------
 
 
-def test_a_drifting_prediction_is_critical_when_a_feature_drifts_too(draw):
-    def traffic(rows, x, y):
+def test_a_drifting_prediction_is_critical_when_a_feature_drifts_too(draw: np.random.Generator) -> None:
+    def traffic(rows: int, x: float, y: float) -> Profile:
         return profile({"x": draw.normal(x, 1, rows)}, {"prediction": draw.normal(y, 1, rows)})
 
     reference = prepare_reference(reference_of(traffic(20_000, 0, 0)))
@@ -223,7 +253,7 @@ def test_a_drifting_prediction_is_critical_when_a_feature_drifts_too(draw):
     assert alone.summary.startswith("none of 1 features drifted; prediction (")
 
 
-def test_a_large_effect_is_critical_unless_the_feature_is_known_not_to_matter(draw):
+def test_a_large_effect_is_critical_unless_the_feature_is_known_not_to_matter(draw: np.random.Generator) -> None:
     reference = reference_of(profile({"x": draw.normal(0, 1, 5_000)}))
     far = profile({"x": draw.normal(2, 1, 1_000)})
     assert check(reference, far).status is Status.CRITICAL
@@ -231,8 +261,8 @@ def test_a_large_effect_is_critical_unless_the_feature_is_known_not_to_matter(dr
     assert check(reference, far, features=harmless).status is Status.WARNING
 
 
-def test_findings_are_ranked_by_effect_weighed_by_importance(draw):
-    def traffic(rows, *means):
+def test_findings_are_ranked_by_effect_weighed_by_importance(draw: np.random.Generator) -> None:
+    def traffic(rows: int, *means: float) -> Profile:
         return profile({name: draw.normal(mean, 1, rows) for name, mean in zip("abc", means, strict=True)})
 
     reference = reference_of(traffic(20_000, 0, 0, 0))
@@ -245,7 +275,7 @@ def test_findings_are_ranked_by_effect_weighed_by_importance(draw):
 # -- no verdict -----------------------------------------------------------------------------------------------------
 
 
-def test_too_few_rows_are_no_data(draw):
+def test_too_few_rows_are_no_data(draw: np.random.Generator) -> None:
     reference = reference_of(profile({"x": draw.normal(0, 1, 5_000)}))
     result = check(reference, profile({"x": draw.normal(5, 1, 60)}))
     assert (result.status, result.findings) == (Status.NO_DATA, ())
@@ -261,8 +291,8 @@ def test_too_few_rows_are_no_data(draw):
 # -- the reference's own windows ------------------------------------------------------------------------------------
 
 
-def test_a_weekend_like_those_of_the_reference_is_not_drift(draw):
-    def day(number, shift=0.0):
+def test_a_weekend_like_those_of_the_reference_is_not_drift(draw: np.random.Generator) -> None:
+    def day(number: int, shift: float = 0.0) -> Profile:
         leisure = 0.8 if number % 7 > 4 else 0.0
         return profile({"x": draw.normal(leisure + shift, 1, 2_000)})
 
@@ -275,10 +305,11 @@ def test_a_weekend_like_those_of_the_reference_is_not_drift(draw):
         assert result.status is Status.OK, result.summary
     drifted = check(prepared, day(33, shift=1.5), day=33)
     assert drifted.status is not Status.OK
+    assert drifted.findings[0].threshold is not None
     assert drifted.findings[0].threshold > 0.1
 
 
-def test_hours_are_merged_into_windows_as_long_as_the_one_that_is_checked(draw):
+def test_hours_are_merged_into_windows_as_long_as_the_one_that_is_checked(draw: np.random.Generator) -> None:
     hours = [
         (
             Span(START + i * DAY / 24, START + (i + 1) * DAY / 24),
@@ -298,10 +329,10 @@ def test_hours_are_merged_into_windows_as_long_as_the_one_that_is_checked(draw):
 # -- segments -------------------------------------------------------------------------------------------------------
 
 
-def test_drift_in_one_segment_is_found_there(draw):
+def test_drift_in_one_segment_is_found_there(draw: np.random.Generator) -> None:
     eu, us = (("region", "eu"),), (("region", "us"),)
 
-    def traffic(rows, shift):
+    def traffic(rows: int, shift: float) -> dict[Segment, Profile]:
         return {eu: profile({"x": draw.normal(shift, 1, rows)}), us: profile({"x": draw.normal(0, 1, 20 * rows)})}
 
     segments = traffic(2_000, 0)
@@ -322,10 +353,10 @@ def test_drift_in_one_segment_is_found_there(draw):
 # -- over time ------------------------------------------------------------------------------------------------------
 
 
-def run_of(draw, shifts, **drift):
+def run_of(draw: np.random.Generator, shifts: Sequence[float], **drift: Any) -> list[CheckResult]:
     """Results of one day after another, each seeing the earlier ones, newest first or oldest first."""
     reference = prepare_reference(reference_of(profile({"x": draw.normal(0, 1, 20_000)})))
-    results = []
+    results: list[CheckResult] = []
     for day, shift in enumerate(shifts):
         history = results if day % 2 else results[::-1]
         stored = [CheckResult.from_document(json.loads(json.dumps(result.to_document()))) for result in history]
@@ -333,7 +364,7 @@ def run_of(draw, shifts, **drift):
     return results
 
 
-def test_since_is_the_start_of_the_run_of_drift(draw):
+def test_since_is_the_start_of_the_run_of_drift(draw: np.random.Generator) -> None:
     results = run_of(draw, [0.5, 0, 0.5, 0.5, 0.5])
     assert [result.findings[0].since for result in results] == [
         START, None, START + 2 * DAY, START + 2 * DAY, START + 2 * DAY,
@@ -341,7 +372,7 @@ def test_since_is_the_start_of_the_run_of_drift(draw):
     assert results[4].findings[0].detail["changed_between"] == ["2026-03-03T00:00:00Z", "2026-03-05T00:00:00Z"]
 
 
-def test_one_odd_window_is_shown_and_not_counted_when_two_of_three_are_asked_for(draw):
+def test_one_odd_window_is_shown_and_not_counted_when_two_of_three_are_asked_for(draw: np.random.Generator) -> None:
     results = run_of(draw, [0, 2.0, 0, 2.0, 0, 0], persistence=(2, 3))
     assert [result.status for result in results] == [
         Status.OK, Status.WARNING, Status.OK, Status.CRITICAL, Status.OK, Status.OK,
@@ -354,7 +385,7 @@ def test_one_odd_window_is_shown_and_not_counted_when_two_of_three_are_asked_for
     assert both.numbers["drifted"] == 1
 
 
-def test_a_state_of_two_of_three_outlasts_one_quiet_window(draw):
+def test_a_state_of_two_of_three_outlasts_one_quiet_window(draw: np.random.Generator) -> None:
     results = run_of(draw, [0.5, 0.5, 0], persistence=(2, 3))
     last = results[-1].findings[0]
     assert last.status is Status.WARNING
@@ -366,7 +397,7 @@ def test_a_state_of_two_of_three_outlasts_one_quiet_window(draw):
 # -- the answer -----------------------------------------------------------------------------------------------------
 
 
-def test_the_result_is_plain_json(draw):
+def test_the_result_is_plain_json(draw: np.random.Generator) -> None:
     reference = reference_of(profile({"c": np.full(500, 1.0), "e": [None] * 500, "s": ["a"] * 500}))
     result = check(reference, profile({"c": np.full(500, 2.0), "e": [None] * 500, "s": ["b"] * 500}))
     document = result.to_document()
@@ -374,7 +405,7 @@ def test_the_result_is_plain_json(draw):
     assert result.check is CheckKind.DRIFT
 
 
-def test_rows_needed_are_about_as_many_as_find_it(draw):
+def test_rows_needed_are_about_as_many_as_find_it(draw: np.random.Generator) -> None:
     prepared = prepare_reference(reference_of(profile({"x": draw.normal(0, 1, 100_000)})))
     shown = check(prepared, profile({"x": np.linspace(-1.7, 1.7, 1_000) + 0.3})).findings[0].detail["rows_needed"]
     found = sum(check(prepared, profile({"x": draw.normal(0.3, 1, shown)})).status is not Status.OK for _ in range(60))

@@ -1,14 +1,16 @@
 """The drift verdict on features that no longer move together: what is said, and that nothing else changes."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
 
 from modelward_agent.profile import FeatureProfile, NumericSketch, Profile, merged
 from modelward_collector.checks.drift import check_drift
-from modelward_collector.checks.drift_reference import prepare_reference
-from modelward_collector.checks.result import CheckResult, Status
+from modelward_collector.checks.drift_reference import PreparedReference, prepare_reference
+from modelward_collector.checks.result import CheckResult, Finding, Status
 from modelward_collector.checks.window import ReferenceProfile, Window
 from modelward_collector.models import ModelSpec
 from modelward_collector.span import Span
@@ -19,11 +21,11 @@ NAMES = ("age", "amount", "income", "tenure")
 
 
 @pytest.fixture
-def draw():
+def draw() -> np.random.Generator:
     return np.random.default_rng(20260302)
 
 
-def traffic(draw, n, rho=0.7, shift=0.0):
+def traffic(draw: np.random.Generator, n: int, rho: float = 0.7, shift: float = 0.0) -> Profile:
     """Rows of four features of which amount and income have the correlation rho."""
     columns = dict(zip(NAMES, draw.normal(size=(4, n)), strict=True))
     columns["income"] = rho * columns["amount"] + np.sqrt(1 - rho**2) * columns["income"]
@@ -32,32 +34,37 @@ def traffic(draw, n, rho=0.7, shift=0.0):
     made.rows = n
     for name, values in columns.items():
         made.features[name] = FeatureProfile()
-        made.features[name].numeric = NumericSketch()
-        made.features[name].numeric.update(values)
+        sketch = made.features[name].numeric = NumericSketch()
+        sketch.update(values)
     made.fold_together(NAMES, np.array([columns[name] for name in NAMES]))
     return made
 
 
-def check(reference, current, history=(), day=0, **drift):
+def check(
+    reference: PreparedReference, current: Profile, history: Sequence[CheckResult] = (), day: int = 0, **drift: Any
+) -> CheckResult:
     window = Window("credit", Span(START + day * DAY, START + (day + 1) * DAY), {("v1", ()): current})
     spec = ModelSpec.model_validate({"model": "credit", "checks": {"drift": drift}})
     return check_drift(spec, "v1", reference, window, history)
 
 
-def reference_of(made, **more):
-    return prepare_reference(ReferenceProfile("the first month", made, **more))
+def reference_of(made: Profile, windows: tuple[tuple[Span, Profile], ...] = ()) -> PreparedReference:
+    return prepare_reference(ReferenceProfile("the first month", made, windows))
 
 
-def joint_of(result):
+def joint_of(result: CheckResult) -> Finding:
     return next(finding for finding in result.findings if finding.test == "joint")
 
 
-def test_features_that_no_longer_move_together_are_named_although_none_drifts(draw):
+def test_features_that_no_longer_move_together_are_named_although_none_drifts(draw: np.random.Generator) -> None:
     result = check(reference_of(traffic(draw, 20_000)), traffic(draw, 1_000, rho=0.0))
     found = result.findings[0]
     assert (found.subject, found.test, found.status) == ("(joint)", "joint", Status.WARNING)
     assert found.message.startswith("amount and income moved together in the reference (r = 0.6")
     assert " and no longer do (" in found.message
+    assert found.value is not None
+    assert found.threshold is not None
+    assert found.p_value is not None
     assert 0.025 < found.threshold + 0.001 < found.value <= 1
     assert found.p_value < 1e-6
     assert found.since == START
@@ -81,12 +88,12 @@ def test_features_that_no_longer_move_together_are_named_although_none_drifts(dr
         (-0.5, -0.9, "move against each other more than in the reference"),
     ],
 )
-def test_every_way_to_change_is_said(draw, before, after, words):
+def test_every_way_to_change_is_said(draw: np.random.Generator, before: float, after: float, words: str) -> None:
     found = joint_of(check(reference_of(traffic(draw, 20_000, before)), traffic(draw, 2_000, after)))
     assert found.message.startswith(f"amount and income {words}")
 
 
-def test_unchanged_features_and_one_that_drifts_by_itself_are_no_joint_drift(draw):
+def test_unchanged_features_and_one_that_drifts_by_itself_are_no_joint_drift(draw: np.random.Generator) -> None:
     reference = reference_of(traffic(draw, 20_000))
     for n in (200, 1_000, 50_000):
         found = joint_of(check(reference, traffic(draw, n)))
@@ -97,11 +104,11 @@ def test_unchanged_features_and_one_that_drifts_by_itself_are_no_joint_drift(dra
     assert result.numbers["pairs_drifted"] == 0
 
 
-def test_nothing_changes_where_either_side_does_not_know_how_features_move_together(draw):
+def test_nothing_changes_where_either_side_does_not_know_how_features_move_together(draw: np.random.Generator) -> None:
     reference, current = traffic(draw, 20_000), traffic(draw, 1_000, rho=0.0)
     before, after = reference.joint, current.joint
 
-    def sides(joint_before, joint_after):
+    def sides(joint_before: bool, joint_after: bool) -> CheckResult:
         reference.joint = before if joint_before else None
         current.joint = after if joint_after else None
         return check(reference_of(reference), current)
@@ -114,13 +121,13 @@ def test_nothing_changes_where_either_side_does_not_know_how_features_move_toget
     assert [finding.test for finding in neither.findings] == ["drift"] * 4
 
 
-def test_an_ignored_feature_has_no_pairs(draw):
+def test_an_ignored_feature_has_no_pairs(draw: np.random.Generator) -> None:
     result = check(reference_of(traffic(draw, 20_000)), traffic(draw, 1_000, rho=0.0), ignore=["income"])
     assert joint_of(result).status is Status.OK
     assert result.numbers["pairs"] == 3
 
 
-def test_persistence_and_since_hold_for_joint_drift_too(draw):
+def test_persistence_and_since_hold_for_joint_drift_too(draw: np.random.Generator) -> None:
     reference = reference_of(traffic(draw, 20_000))
     history = [check(reference, traffic(draw, 1_000), day=0, persistence=[2, 3])]
     first = check(reference, traffic(draw, 1_000, rho=0.0), history, day=1, persistence=[2, 3])
@@ -134,7 +141,7 @@ def test_persistence_and_since_hold_for_joint_drift_too(draw):
     assert joint_of(third).message.endswith("; not in this window, but in enough of the last ones")
 
 
-def test_a_pattern_that_the_reference_contains_is_no_drift(draw):
+def test_a_pattern_that_the_reference_contains_is_no_drift(draw: np.random.Generator) -> None:
     days = [traffic(draw, 2_000, rho=0.1 if number % 7 > 4 else 0.7) for number in range(28)]
     spans = [Span(START - (28 - number) * DAY, START - (27 - number) * DAY) for number in range(28)]
     reference = reference_of(merged(days), windows=tuple(zip(spans, days, strict=True)))
