@@ -67,7 +67,7 @@ lint: $(VENV)/.test ## style of Python and shell
 
 .PHONY: types
 types: $(VENV)/.test ## types, strictly
-	$(BIN)/mypy agent/src collector/src appliance/src demo grafana kibana bench/*.py tools tests
+	$(BIN)/mypy agent/src agent/tests collector/src collector/tests appliance/src appliance/tests demo grafana kibana bench/*.py tools tests
 
 build/peers: requirements/peers.txt | venv-check
 	@echo 'Installing the peers that the benches measure against into build/peers …'
