@@ -13,7 +13,7 @@ import yaml
 from appliance.tests.sites import DIRECTORY, ROOT, Place, place
 from modelward_agent.config import load_config as load_agent
 from modelward_appliance.backup.settings import load_settings as load_backup
-from modelward_appliance.services import BY_NAME, SERVICES
+from modelward_appliance.services import BY_NAME, ELASTICSEARCH_NODES, SERVICES
 from modelward_appliance.setup import Setup, write_folder
 from modelward_collector.config import load_config as load_collector
 
@@ -35,6 +35,7 @@ ACTIVE_DIRECTORY = {
     "MODELWARD_SITE_NAME": 'Bank\'s "models": {{ all }} # 100 % $x',
     "MODELWARD_RETENTION_EVENTS": "14d",
     "MODELWARD_TEST_WEBHOOK": "https://verify.example.org/test",
+    "MODELWARD_ELASTICSEARCH_MMAP": "false",
 }
 """What uses most of what there is."""
 
@@ -70,6 +71,17 @@ def test_every_room_renders_for_every_site(rendered: tuple[Setup, Place]) -> Non
                 assert yaml.safe_load(content) is not None, f"{service.name}: {name}"
             if name.endswith(".toml"):
                 tomllib.loads(content.decode())
+
+
+def test_one_node_alone_can_begin_a_cluster(tmp_path: Path) -> None:
+    made = place(tmp_path)
+    setup = Setup(made.site(COMPOSE_PROFILES="openldap,scale"), made.state, ROOT)
+    setup.prepare()
+    begins = {}
+    for name in ELASTICSEARCH_NODES:
+        content, _mode = setup.rendered(BY_NAME[name])["elasticsearch.yml"]
+        begins[name] = yaml.safe_load(content).get("cluster.initial_master_nodes")
+    assert begins == {"elasticsearch": ["elasticsearch"], "elasticsearch-2": None, "elasticsearch-3": None}
 
 
 def test_the_collector_accepts_its_own(rendered: tuple[Setup, Place]) -> None:

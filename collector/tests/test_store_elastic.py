@@ -112,6 +112,12 @@ def _writing(admin: Client, alias: Alias) -> str:
     return str(writing)
 
 
+def test_a_copy_is_made_as_soon_as_there_is_a_second_node(store: ElasticStore, admin: Client) -> None:
+    wanted = {"index.auto_expand_replicas": "0-1", "index.number_of_replicas": "0"}
+    found = admin.indices.get_settings(index="modelward-*", flat_settings=True)
+    assert len(found) > len(Alias) and all(wanted.items() <= index["settings"].items() for index in found.values())
+
+
 def test_collectors_that_start_together_set_up_once(elasticsearch: Elasticsearch) -> None:
     store = untouched(elasticsearch)
     failed: list[Exception] = []

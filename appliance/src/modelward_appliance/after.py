@@ -41,7 +41,6 @@ class After:
             ca_file=self._ca,
             username=SETUP_USER,
             password=self._password(SETUP_USER),
-            replicas=cluster["replicas"],
         )
         try:
             store.setup()

@@ -180,7 +180,7 @@ def elasticsearch_context(site: Site) -> dict[str, Any]:
         "nodes": nodes,
         "urls": [f"https://{host}:{port}" for host, port in places],
         "seed_hosts": [host for host, _port in places],
-        "replicas": 1 if len(nodes) > 1 else 0,
+        "mmap": settings.elasticsearch_mmap,
         "data": settings.elasticsearch_data,
         "logs": settings.elasticsearch_logs,
         "snapshots": settings.elasticsearch_snapshots,

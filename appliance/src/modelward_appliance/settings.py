@@ -189,6 +189,7 @@ class Settings(BaseModel):
     elasticsearch_data: Line = "/usr/share/elasticsearch/data"
     elasticsearch_logs: Line = "/usr/share/elasticsearch/logs"
     elasticsearch_snapshots: Line = "/var/lib/modelward-snapshots"
+    elasticsearch_mmap: bool = True
 
 
 @dataclass(frozen=True, slots=True)

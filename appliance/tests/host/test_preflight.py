@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from modelward_appliance.host import deployed
 from modelward_appliance.host.environment import Environment
 from modelward_appliance.host.findings import Finding, Level, show
 from modelward_appliance.host.preflight import Preflight
@@ -80,6 +81,36 @@ def test_a_directory_that_cannot_be_reached_is_an_error(tmp_path: Path, url: str
     (found,) = findings(tmp_path, "directory", MODELWARD_LDAP_URLS=url)
     assert found.level is Level.ERROR
     assert said in found.seen
+
+
+def test_a_kernel_setting_that_elasticsearch_does_not_need_is_not_asked_for(tmp_path: Path) -> None:
+    (found,) = findings(tmp_path, "vm.max_map_count", MODELWARD_ELASTICSEARCH_MMAP="false")
+    assert found.level is Level.OK
+
+
+def deployed_with(tmp_path: Path, *services: str) -> None:
+    (tmp_path / "state").mkdir(mode=0o700)
+    configuration = {"services": {name: {} for name in services}}
+    deployed.write(tmp_path / "state" / deployed.FILE, configuration)
+
+
+def test_nodes_that_have_documents_are_not_taken_away(tmp_path: Path) -> None:
+    deployed_with(tmp_path, "elasticsearch", "elasticsearch-2", "elasticsearch-3", "gateway")
+    (found,) = findings(tmp_path, "nodes", COMPOSE_PROFILES="openldap")
+    assert found.level is Level.ERROR
+    assert "3 nodes, of which elasticsearch-2 and elasticsearch-3 would stop" in found.seen
+    assert "make backup, take scale out, make restore" in found.fix
+
+
+@pytest.mark.parametrize("profiles", ["openldap", "openldap,scale"])
+def test_nodes_may_stay_and_be_added(tmp_path: Path, profiles: str) -> None:
+    deployed_with(tmp_path, "elasticsearch", "gateway")
+    (found,) = findings(tmp_path, "nodes", COMPOSE_PROFILES=profiles)
+    assert found.level is Level.OK
+
+
+def test_nothing_is_said_of_nodes_before_there_are_any(tmp_path: Path) -> None:
+    assert not findings(tmp_path, "nodes")
 
 
 def test_an_accepted_error_is_a_warning(tmp_path: Path) -> None:

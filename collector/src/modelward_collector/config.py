@@ -106,7 +106,6 @@ class ElasticsearchSettings(_Strict):
     password_file: SecretFile | None = None
     api_key_file: SecretFile | None = None
     timeout: Duration = timedelta(seconds=30)
-    replicas: Annotated[int, Field(ge=0)] = 0
 
     @field_validator("urls")
     @classmethod

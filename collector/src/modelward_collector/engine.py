@@ -30,7 +30,7 @@ from modelward_collector.registry import Registry
 from modelward_collector.span import Span
 from modelward_collector.store.protocol import Store, StoreUnavailableError
 from modelward_collector.store.sampling import load_sample
-from modelward_collector.store.windows import load_reference, load_series, load_window
+from modelward_collector.store.windows import load_reference, load_segment_series, load_window
 
 logger = logging.getLogger(__name__)
 
@@ -248,8 +248,10 @@ class Loader:
         heartbeats = self._store.heartbeats()
         return {"": partial(check_health, task.spec, window, heartbeats, datetime.now(UTC))}
 
-    def _steps(self, model: str, version: str, span: Span, step: timedelta) -> Sequence[tuple[Span, Profile]]:
-        return load_series(self._store, model, span, step, version)
+    def _steps(
+        self, model: str, version: str, span: Span, step: timedelta
+    ) -> Sequence[tuple[Span, Mapping[Segment, Profile]]]:
+        return load_segment_series(self._store, model, span, step, version)
 
     def _versions(self, task: Task, window: Window) -> Sequence[str]:
         return window.versions() or self._latest_version(task.spec.model)

@@ -23,5 +23,4 @@ def open_store(settings: SqliteSettings | ElasticsearchSettings) -> Store:
         password=None if settings.password_file is None else read_secret(settings.password_file),
         api_key=None if settings.api_key_file is None else read_secret(settings.api_key_file),
         timeout=settings.timeout.total_seconds(),
-        replicas=settings.replicas,
     )

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from modelward_appliance.host import images
+from modelward_appliance.host import deployed, images
 from modelward_appliance.host.docker import Compose, DockerError, docker
 from modelward_appliance.host.environment import Environment
 from modelward_appliance.host.findings import Finding, Level, show
@@ -65,6 +65,7 @@ class Preflight:
             found += self._compose_file()
         for check in (
             self._map_count,
+            self._nodes,
             self._memory,
             self._disk,
             self._ports,
@@ -224,13 +225,29 @@ class Preflight:
             f"sudo sysctl -w {name}={MAP_COUNT_ADVISED} && "
             f"echo {name}={MAP_COUNT_ADVISED} | sudo tee /etc/sysctl.d/90-modelward.conf"
         )
-        if count < MAP_COUNT_MIN:
+        if self.environment.get("MODELWARD_ELASTICSEARCH_MMAP").lower() in ("false", "no", "off", "0"):
+            yield Finding(name, Level.OK, f"{count}, which does for MODELWARD_ELASTICSEARCH_MMAP=false")
+        elif count < MAP_COUNT_MIN:
             seen = f"{count}; Elasticsearch wants at least {MAP_COUNT_MIN}, better {MAP_COUNT_ADVISED}"
             yield Finding(name, Level.ERROR, seen, fix)
         elif count < MAP_COUNT_ADVISED:
             yield Finding(name, Level.WARNING, f"{count}; Elastic advises {MAP_COUNT_ADVISED}", fix)
         else:
             yield Finding(name, Level.OK, str(count))
+
+    def _nodes(self) -> Iterator[Finding]:
+        """Whether the cluster keeps the nodes that it has: without most of them it answers nothing any more."""
+        before = {name for name in deployed.services(self.environment) if name.startswith("elasticsearch")}
+        lost = [] if "scale" in self.environment.profiles else sorted(before - {"elasticsearch"})
+        if lost:
+            yield Finding(
+                "nodes", Level.ERROR,
+                f"COMPOSE_PROFILES no longer has scale, and the documents are on {len(before)} nodes, of which "
+                f"{' and '.join(lost)} would stop",
+                "name scale again; the way back to one node is: make backup, take scale out, make restore",
+            )  # fmt: skip
+        elif before:
+            yield Finding("nodes", Level.OK, f"{len(before)} of Elasticsearch, and none is taken away")
 
     def _memory(self) -> Iterator[Finding]:
         found = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines() if ":" in line)

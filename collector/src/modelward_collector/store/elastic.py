@@ -81,10 +81,8 @@ class ElasticStore:
         password: str | None = None,
         api_key: str | None = None,
         timeout: float = 30.0,
-        replicas: int = 0,
     ) -> None:
         self._name = f"Elasticsearch at {', '.join(urls)}"
-        self._replicas = replicas
         credentials: dict[str, Any] = {}
         if username is not None and password is not None:
             credentials["basic_auth"] = (username, password)
@@ -98,7 +96,7 @@ class ElasticStore:
     def setup(self) -> None:
         """Put the templates, and make the first backing index of each alias that has none."""
         with self._asking():
-            for name, template in component_templates(self._replicas).items():
+            for name, template in component_templates().items():
                 self._client.cluster.put_component_template(name=name, template=template)
             for alias in Alias:
                 self._client.indices.put_index_template(name=alias, **index_template(alias))
@@ -106,7 +104,7 @@ class ElasticStore:
                 if not self._client.indices.exists_alias(name=alias):
                     self._make(f"{alias}-000001", aliases={alias: {"is_write_index": True}})
             if not self._client.indices.exists(index=STATE_INDEX):
-                self._make(STATE_INDEX, **state_index(self._replicas))
+                self._make(STATE_INDEX, **state_index())
 
     def _make(self, index: str, **body: Any) -> None:
         try:

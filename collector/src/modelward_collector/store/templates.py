@@ -134,13 +134,19 @@ _FIELDS: Final[Mapping[Alias, Mapping[str, Any]]] = {
 }
 
 
-def component_templates(replicas: int) -> dict[str, dict[str, Any]]:
+_SETTINGS: Final[Mapping[str, Any]] = {
+    "number_of_shards": 1,
+    # One copy as soon as there is a second node, and none before, so that one node alone is green.
+    "auto_expand_replicas": "0-1",
+}
+
+
+def component_templates() -> dict[str, dict[str, Any]]:
     """By name: the settings and the fields that all indices share."""
     return {
         SETTINGS_COMPONENT: {
             "settings": {
-                "number_of_shards": 1,
-                "number_of_replicas": replicas,
+                **_SETTINGS,
                 "refresh_interval": "1s",
                 "codec": "best_compression",
                 "mapping": {"ignore_malformed": True},
@@ -161,9 +167,9 @@ def index_template(alias: Alias) -> dict[str, Any]:
     }
 
 
-def state_index(replicas: int) -> dict[str, Any]:
+def state_index() -> dict[str, Any]:
     """Settings and mappings of `STATE_INDEX`."""
     return {
-        "settings": {"number_of_shards": 1, "number_of_replicas": replicas},
+        "settings": _SETTINGS,
         "mappings": {"dynamic": False, "properties": {"kind": _KEYWORD, "end": _DATE}},
     }

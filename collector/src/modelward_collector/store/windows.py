@@ -20,6 +20,7 @@ from modelward_collector.store.protocol import Part, Store, StoreUnavailableErro
 logger = logging.getLogger(__name__)
 
 K = TypeVar("K")
+T = TypeVar("T")
 
 _ATTEMPTS: Final = 5
 """How often parts are listed anew when maintenance deletes them between being listed and being read."""
@@ -62,6 +63,17 @@ def load_series(
     """
     profiles, parts = _stepped(store, model, span, step, version, lambda part: None)
     return _in_time(parts, step, {start: profile for (start, _), profile in profiles.items()})
+
+
+def load_segment_series(
+    store: Store, model: str, span: Span, step: timedelta, version: str | None = None
+) -> list[tuple[Span, dict[Segment, Profile]]]:
+    """`load_series` with each step's traffic apart by segment."""
+    profiles, parts = _stepped(store, model, span, step, version, segment_of)
+    by_step: dict[datetime, dict[Segment, Profile]] = {}
+    for (start, segment), profile in profiles.items():
+        by_step.setdefault(start, {})[segment] = profile
+    return _in_time(parts, step, by_step)
 
 
 def load_reference(store: Store, spec: ModelSpec, window_span: Span, version: str) -> ReferenceProfile | None:
@@ -147,13 +159,13 @@ def _stepped(
     )
 
 
-def _in_time(parts: Iterable[Part], step: timedelta, profiles: dict[datetime, Profile]) -> list[tuple[Span, Profile]]:
-    ends = {start: start + step for start in profiles}
+def _in_time(parts: Iterable[Part], step: timedelta, found: dict[datetime, T]) -> list[tuple[Span, T]]:
+    ends = {start: start + step for start in found}
     for part in parts:
         start = _floor(part.start, int(step.total_seconds()))
         if start in ends:
             ends[start] = max(ends[start], _end(part))
-    return [(Span(start, ends[start]), profiles[start]) for start in sorted(profiles)]
+    return [(Span(start, ends[start]), found[start]) for start in sorted(found)]
 
 
 def _floor(moment: datetime, seconds: int) -> datetime:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import urllib.parse
 from typing import Any
 
 from modelward_appliance.host.verify.check import Check, CheckError
@@ -9,6 +11,9 @@ from modelward_appliance.host.verify.site import Site, Waiting
 
 _SETTLED_SECONDS = 80.0
 """After a start a target is unknown until it is scraped, a minute at most, and was down before its service was up."""
+
+_BEHIND_SECONDS = 60.0
+"""Prometheus hands over what it scraped every few seconds."""
 
 OWN_AGENTS = "agents"
 """The job of enrolled model servers, of which one may be off; an alert is for that."""
@@ -47,7 +52,25 @@ def _rules(site: Site) -> str:
     return f"{alerts} alert rules and {len(rules) - alerts} recording rules work"
 
 
+def _long_term(site: Site) -> str:
+    site.needs("scale")
+    query = urllib.parse.quote("time() - max(prometheus_remote_storage_queue_highest_sent_timestamp_seconds)")
+
+    def behind() -> float:
+        found = site.prometheus(f"query?query={query}")["result"]
+        return float(found[0]["value"][1]) if found else math.inf
+
+    def settled() -> float | None:
+        seconds = behind()
+        return seconds if seconds < _BEHIND_SECONDS else None
+
+    if (seconds := Waiting(_SETTLED_SECONDS).until(settled)) is not None:
+        return f"VictoriaMetrics has everything until {seconds:.0f} s ago"
+    raise CheckError("VictoriaMetrics takes nothing of Prometheus", "see make logs SERVICE=prometheus")
+
+
 CHECKS = (
     Check("prometheus-targets", "every service is scraped", _all_up),
     Check("prometheus-rules", "every rule is loaded and can be evaluated", _rules),
+    Check("prometheus-long-term", "the long-term store takes every sample", _long_term),
 )
