@@ -9,10 +9,12 @@ BIN := $(VENV)/bin
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
+NEW_ENOUGH = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+  { echo 'modelward: $(PYTHON) is no Python 3.11 or newer; run make PYTHON=python3.11 (or newer)'; exit 1; }
+
 .PHONY: venv-check
 venv-check:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo 'modelward: $(PYTHON) is older than 3.11; run make PYTHON=python3.11 (or newer)'; exit 1; }
+	@$(NEW_ENOUGH)
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo 'modelward: $(PYTHON) cannot make virtual environments; run: apt-get install python3-venv'; exit 1; }
 
@@ -85,7 +87,7 @@ docs: $(VENV)/.test ## write docs/configuration.md from the settings' definition
 
 # The appliance. These need Docker and Python, and nothing of the virtual environment; ARGS are the command's own, for
 # example make deploy ARGS='--accept vm.max_map_count', make verify ARGS=--json. `$(HOST) COMMAND --help` lists them.
-HOST = PYTHONPATH=appliance/src $(PYTHON) -m modelward_appliance.host
+HOST = $(NEW_ENOUGH); PYTHONPATH=appliance/src $(PYTHON) -m modelward_appliance.host
 ARGS ?=
 SERVICE ?=
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from modelward_appliance.host.docker import DockerError
-from modelward_appliance.host.environment import DEFAULT_FILE, Environment, EnvironmentFileError
+from modelward_appliance.host.environment import DEFAULT_FILE, Environment, EnvironmentFileError, NotDeployedError
 
 COMMANDS = (
     "deploy",
@@ -33,6 +33,9 @@ COMMANDS = (
 )
 """The modules whose commands these are, in the order in which the help lists them."""
 
+DEPLOYED_ONLY = frozenset({"logs", "stop", "backup", "rotate-certs", "rotate-secrets", "add-agent", "remove-agent"})
+"""What has nothing to work on before the first deploy; other commands have their own answer to that."""
+
 INTERRUPTED = 130
 
 
@@ -41,11 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.environment = Environment.load(options.env_file)
+        if options.command in DEPLOYED_ONLY:
+            options.environment.require_deployed()
         code: int = options.run(options)
     except EnvironmentFileError as error:
         print("\n".join(error.lines), file=sys.stderr)
         return 2
-    except DockerError as error:
+    except (DockerError, NotDeployedError) as error:
         print(f"modelward: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -64,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         default=Path(os.environ.get("MODELWARD_ENV_FILE") or DEFAULT_FILE),
         help="the site's variables (%(default)s)",
     )
-    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     for name in COMMANDS:
         if importlib.util.find_spec(f"{__package__}.{name}") is not None:
             module = importlib.import_module(f"{__package__}.{name}")

@@ -51,6 +51,11 @@ class Container:
         return self.state in ("exited", "dead", "restarting") or self.health == "unhealthy"
 
 
+_INSTALL = "docker is not installed; see https://docs.docker.com/engine/install/"
+_INSTALL_COMPOSE = "docker compose is not installed; install the Compose plugin (docker-compose-plugin), 2.20 or newer"
+_WITHOUT_COMPOSE = ("unknown flag: --env-file", "'compose' is not a docker command", "unknown command: docker compose")
+
+
 def docker(
     *arguments: str, env: Mapping[str, str] | None = None, given: str | None = None, timeout: float | None = None
 ) -> str:
@@ -69,13 +74,15 @@ def docker(
             timeout=timeout,
         )
     except FileNotFoundError:
-        raise DockerError("docker is not installed; see https://docs.docker.com/engine/install/") from None
+        raise DockerError(_INSTALL) from None
     except subprocess.TimeoutExpired:
         raise DockerError(
             f"{_named(command)} did not end within {timeout:g} s; see whether the engine is well"
         ) from None
     if done.returncode != 0:
         said = (done.stderr.strip() or done.stdout.strip())[-4000:]
+        if arguments[:1] == ("compose",) and any(words in said for words in _WITHOUT_COMPOSE):
+            raise DockerError(_INSTALL_COMPOSE)
         raise DockerError(f"{_named(command)} failed with {done.returncode}:\n{said}")
     return done.stdout
 
@@ -121,7 +128,8 @@ class Compose:
         return docker(*self._words(*arguments), env=env, given=given, timeout=timeout)
 
     def stream(self, *arguments: str) -> int:
-        """Let it print to the terminal; its exit code."""
+        """Let it print to the terminal; its exit code. `DockerError` where there is no Compose."""
+        self.run("version", "--short")
         return subprocess.run(self.command(*arguments), env=self.environment.for_compose(), check=False).returncode
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:

@@ -36,6 +36,10 @@ class EnvironmentFileError(Exception):
         self.lines = lines
 
 
+class NotDeployedError(Exception):
+    """There is nothing here to do it with; the message says what to do first."""
+
+
 @dataclass(frozen=True, slots=True)
 class Environment:
     """The site's variables. One that is not set, or empty, has the default of `.env.example` where Compose has one."""
@@ -72,6 +76,11 @@ class Environment:
     def state(self) -> Path:
         """The state folder."""
         return (COMPOSE_FOLDER / self.get("MODELWARD_STATE", "state")).resolve()
+
+    def require_deployed(self) -> None:
+        """`NotDeployedError` where no deploy has begun; a half-finished one counts, since its logs are wanted."""
+        if not self.state.is_dir():
+            raise NotDeployedError(f"nothing is deployed here, {self.state} is not there; make deploy does that")
 
     @property
     def profiles(self) -> frozenset[str]:

@@ -48,6 +48,7 @@ def run(options: argparse.Namespace) -> int:
         for check in chosen:
             print(f"{check.name:<26}{check.proves}")
         return 0
+    options.environment.require_deployed()
     site = Site(options.environment)
     outcomes = verify(site, chosen, as_json_text=options.json, quiet=options.quiet)
     return 1 if any(outcome.verdict is Verdict.FAILED for outcome in outcomes) else 0

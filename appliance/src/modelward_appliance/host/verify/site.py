@@ -103,7 +103,7 @@ class Site:
             return Account(DEVELOPMENT_PEOPLE[role], people.read_text(encoding="utf-8").rstrip("\r\n"))
         raise NotCheckedError(
             f"there is no account to log in with as {role}",
-            f"write a {role}'s name and, below it, the password into {path}, mode 0600",
+            f"write the name of a person who is {role} and, below it, the password into {path}, mode 0600",
         )
 
     # -- inside -----------------------------------------------------------------------------------------------------
