@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from modelward_agent.profile import FeatureProfile, NumericSketch, Profile, merged
+from modelward_agent.profile import FeatureProfile, NumericSketch, Profile, Segment, merged
 from modelward_collector.checks.drift import check_drift
 from modelward_collector.checks.drift_reference import PreparedReference, prepare_reference
 from modelward_collector.checks.result import CheckResult, Status
@@ -148,19 +148,29 @@ def verdict(reference: PreparedReference, current: Profile, days: float = 1) -> 
     return check_drift(SPEC, "v1", reference, Window("bench", span, {("v1", ()): current}))
 
 
-def verdict_since(reference: PreparedReference, minutes: Mapping[datetime, Profile], span: Span) -> CheckResult:
+def verdict_since(
+    reference: PreparedReference, minutes: Mapping[datetime, Mapping[Segment, Profile]], span: Span
+) -> CheckResult:
     """The same of a window in minutes, with since when; what is before the window is read for that alone."""
 
-    def steps(wanted: Span, step: timedelta) -> list[tuple[Span, Profile]]:
-        found: dict[datetime, list[Profile]] = {}
-        for at, made in minutes.items():
+    def segments(wanted: Span) -> dict[Segment, list[tuple[datetime, Profile]]]:
+        found: dict[Segment, list[tuple[datetime, Profile]]] = {}
+        for at, by_segment in minutes.items():
             if wanted.start <= at < wanted.end:
-                start = datetime.fromtimestamp(at.timestamp() // step.total_seconds() * step.total_seconds(), UTC)
-                found.setdefault(start, []).append(made)
-        return [(Span(start, start + step), merged(parts)) for start, parts in sorted(found.items())]
+                for segment, made in by_segment.items():
+                    found.setdefault(segment, []).append((at, made))
+        return found
 
-    inside = merged(made for at, made in minutes.items() if span.start <= at < span.end)
-    return check_drift(SPEC, "v1", reference, Window("bench", span, {("v1", ()): inside}), (), steps)
+    def steps(wanted: Span, step: timedelta) -> list[tuple[Span, dict[Segment, Profile]]]:
+        found: dict[datetime, dict[Segment, Profile]] = {}
+        for segment, parts in segments(wanted).items():
+            for at, made in parts:
+                start = datetime.fromtimestamp(at.timestamp() // step.total_seconds() * step.total_seconds(), UTC)
+                found.setdefault(start, {}).setdefault(segment, Profile()).merge(made)
+        return [(Span(start, start + step), by_segment) for start, by_segment in sorted(found.items())]
+
+    inside = {("v1", segment): merged(made for _, made in parts) for segment, parts in segments(span).items()}
+    return check_drift(SPEC, "v1", reference, Window("bench", span, inside), (), steps)
 
 
 def flagged(result: CheckResult) -> set[str]:

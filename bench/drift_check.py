@@ -37,7 +37,7 @@ from modelward_collector.config import RollUp
 from modelward_collector.models import ModelSpec
 from modelward_collector.store.rollup import roll_up
 from modelward_collector.store.sqlite import SqliteStore
-from modelward_collector.store.windows import load_series, load_window
+from modelward_collector.store.windows import load_segment_series, load_window
 
 HOSTS, MINUTES = 4, 1440
 ROWS, REFERENCE_ROWS = 1_000_000, 100_000
@@ -64,7 +64,8 @@ def measure(folder: Path, rows: int, changes_at: int | None = None) -> tuple[flo
     for _ in range(ROUNDS):
         begun = time.perf_counter()
         window = load_window(store, MODEL, span)
-        result = check_drift(spec, VERSION, reference, window, (), partial(load_series, store, MODEL, version=VERSION))
+        steps = partial(load_segment_series, store, MODEL, version=VERSION)
+        result = check_drift(spec, VERSION, reference, window, (), steps)
         seconds.append(time.perf_counter() - begun)
         found = sum("change" in finding.detail for finding in result.findings)
         if found != (0 if changes_at is None else CHANGED):

@@ -17,24 +17,20 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from bench import verdicts_peers, verdicts_real, verdicts_text
+from bench import verdicts_peers, verdicts_real, verdicts_since, verdicts_text
 from bench.columns import (
-    DAY,
     FALSE_ALARMS,
     FEATURES,
     KINDS,
-    MINUTE,
     MIXED,
     NUMERIC,
     SHARES,
-    START,
     WORDS,
     Count,
     Draw,
@@ -48,12 +44,10 @@ from bench.columns import (
     raised,
     reference_of,
     verdict,
-    verdict_since,
     words,
 )
 from bench.rows import Row, report
 from modelward_agent.profile import Profile
-from modelward_collector.span import Span
 
 POWER = 0.95
 BEHIND_THE_BEST = 0.05
@@ -257,46 +251,6 @@ def together(n: int, runs: int, seed: int) -> list[Row]:
     ]
 
 
-# -- since when -----------------------------------------------------------------------------------------------------
-
-
-def since_when(runs: int, seed: int) -> list[Row]:
-    """Days of minutes, whose one feature moves at a random moment: whether the interval holds it, and its width."""
-    draw = np.random.default_rng(seed)
-    reference = reference_of([profile([draw.normal(0, 1, 10_000)]) for _ in range(10)])
-    begin = START + 1_000 * DAY
-    rows = []
-    for size, each in ((0.5, 4), (1.0, 4), (0.3, 40)):
-        held, widths, off = Count(), [], []
-        for _ in range(runs):
-            change = begin + DAY * float(draw.uniform(1.1, 1.9))
-            minutes = {}
-            for number in range(2 * 1_440):
-                at = begin + number * MINUTE
-                shift = size if at >= change else 0.0
-                minutes[at] = profile([draw.normal(shift, 1, each)])
-            result = verdict_since(reference, minutes, Span(begin + DAY, begin + 2 * DAY))
-            told = next(finding for finding in result.findings if finding.subject == "x0").detail.get("change")
-            if told is None:
-                continue  # too late in the day to be drift of the day yet
-            if told["low"] is None or told["at"] is None:
-                held.add(change <= datetime.fromisoformat(told["high"]))
-                continue
-            low, at, high = (datetime.fromisoformat(told[name]) for name in ("low", "at", "high"))
-            held.add(low <= change <= high)
-            widths.append((high - low) / MINUTE)
-            off.append(abs(at - change) / MINUTE)
-        rows.append(
-            Row(
-                f"since when, moved by {size:g} sd, {each} rows a minute: the 95% interval holds the moment",
-                f"{held.says()}; {np.median(widths):.0f} minutes wide, off by {np.median(off):.0f} (medians)",
-                "at least 95%",
-                held.enough(0.95),
-            )
-        )
-    return rows
-
-
 # -- cost -----------------------------------------------------------------------------------------------------------
 
 FLAT, LINEAR = 2.0, 1.5
@@ -377,7 +331,7 @@ def cases(quick: bool) -> list[Case]:
         case(together, 1_000, 600 // few),
         case(together, 10_000, 200 // few),
         case(verdicts_text.text, 1_000, 200 // few),
-        case(since_when, 80 // few),
+        case(verdicts_since.since_when, 80 // few),
     ]
     sizes = verdicts_peers.CASES if not quick else (1_000,)
     found += [case(verdicts_peers.by_kind, n) for n in sizes]

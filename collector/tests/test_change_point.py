@@ -126,7 +126,7 @@ class Traffic:
                 at = datetime.fromtimestamp(start.timestamp() // step.total_seconds() * step.total_seconds(), UTC)
                 steps.setdefault(at, []).append(profile)
         self.read += len(steps)
-        return [(Span(at, at + step), merged(parts)) for at, parts in sorted(steps.items())]
+        return [(Span(at, at + step), {(): merged(parts)}) for at, parts in sorted(steps.items())]
 
     def window(self, span: Span) -> Window:
         inside = [one for start, one in self.minutes.items() if span.start <= start < span.end]

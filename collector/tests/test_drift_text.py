@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from modelward_agent.profile import FeatureProfile, Profile, merged
+from modelward_agent.profile import FeatureProfile, Profile, Segment, merged
 from modelward_agent.profile.text import CLASSES, bucket_of, character_shares, words_of
 from modelward_collector.checks.drift import check_drift
 from modelward_collector.checks.drift_reference import PreparedReference, prepare_reference
@@ -159,13 +159,13 @@ def test_since_when_is_told_of_texts_too(draw: np.random.Generator) -> None:
         sent = texts(draw, 8)
         minutes[at] = rows([f"{text} outage" if at >= change and draw.random() < 0.5 else text for text in sent])
 
-    def steps(span: Span, step: timedelta) -> list[tuple[Span, Profile]]:
+    def steps(span: Span, step: timedelta) -> list[tuple[Span, dict[Segment, Profile]]]:
         parts: dict[datetime, list[Profile]] = {}
         for at, made in minutes.items():
             if span.start <= at < span.end:
                 begin = datetime.fromtimestamp(at.timestamp() // step.total_seconds() * step.total_seconds(), UTC)
                 parts.setdefault(begin, []).append(made)
-        return [(Span(begin, begin + step), merged(made)) for begin, made in sorted(parts.items())]
+        return [(Span(begin, begin + step), {(): merged(made)}) for begin, made in sorted(parts.items())]
 
     reference = reference_of([rows(texts(draw, 1_000)) for _ in range(5)])
     found = note_of(check(reference, merged(minutes.values()), steps=steps))

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Protocol
 
-from modelward_agent.profile import Profile
+from modelward_agent.profile import Profile, Segment
 from modelward_collector.checks.drift import check_drift
 from modelward_collector.checks.drift_reference import PreparedReference, prepare_reference
 from modelward_collector.checks.health import check_health

@@ -40,18 +40,31 @@ from modelward_collector.checks.drift_history import (
     JOINT_TEST,
     TEST,
     earlier_results,
-    found_in,
     run_of,
     state_of,
 )
 from modelward_collector.checks.drift_joint import SHARE as JOINT_SHARE
-from modelward_collector.checks.drift_joint import JointChange, joint_change
+from modelward_collector.checks.drift_joint import JointChange, joint_change, measure_of_pair
+from modelward_collector.checks.drift_measure import Shift, measure_of
 from modelward_collector.checks.drift_message import message_of
 from modelward_collector.checks.drift_reference import PreparedReference, prepare_reference, side_of
-from modelward_collector.checks.drift_since import Shift, Since, Steps, from_detail, locate, scanned, to_detail
+from modelward_collector.checks.drift_since import (
+    JOINT_KEY,
+    Followed,
+    Key,
+    Since,
+    Steps,
+    feature_key,
+    known_from,
+    locate,
+    pair_key,
+    scanned,
+    to_detail,
+)
 from modelward_collector.checks.result import CheckKind, CheckResult, Finding, Status, worst
 from modelward_collector.checks.window import ReferenceProfile, Window
 from modelward_collector.models import ModelSpec
+from modelward_collector.span import Span
 from modelward_collector.stats.categories import new_categories, vanished_categories
 from modelward_collector.stats.combine import benjamini_hochberg
 from modelward_collector.stats.feature import TEXT, Comparison, FeatureScatter, FeatureView, compare
@@ -108,6 +121,11 @@ class _Judged:
     def score(self) -> float:
         return self.leading.effect
 
+    @property
+    def shift(self) -> Shift:
+        kind = self.comparison.kind
+        return Shift(self.side, self.name, kind, self.reference, self.current, self.scatter, self.leading)
+
 
 def check_drift(
     spec: ModelSpec,
@@ -142,7 +160,10 @@ def check_drift(
     earlier = earlier_results(history, window)
     states = {(one.side, one.name): state_of(one.drifts, one.name, None, earlier, config.persistence) for one in judged}
     drifting = [one for one in judged if states[(one.side, one.name)]]
-    begun = _begun([one for one in judged if one.drifts or states[(one.side, one.name)]], earlier, window, steps)
+    parts = _judge_segments(segments, wanted, prepared, window, budget * SEGMENT_SHARE, learned)
+    flagged = [one for one in judged if one.drifts or states[(one.side, one.name)]]
+    followed = _followed(flagged, joint, parts, prepared, current, window.span)
+    begun = _begun(followed, known_from(earlier[0]) if earlier else {}, window.span, steps)
     feature_drifts = any(one.side == "features" for one in drifting)
     findings = [
         _finding(
@@ -152,16 +173,21 @@ def check_drift(
             window,
             None,
             states[(one.side, one.name)],
-            begun.get((one.side, one.name)),
+            begun.get(feature_key(one.side, one.name)),
         )
         for one in judged
     ]
     findings.sort(key=lambda finding: _rank(finding, spec))
-    together = [_joint_finding(joint, earlier, window, config.persistence)] if joint is not None else []
-    parts = _judge_segments(segments, wanted, prepared, window, budget * SEGMENT_SHARE, learned)
+    together = [_joint_finding(joint, earlier, window, config.persistence, begun)] if joint is not None else []
     in_segments = [
         _finding(
-            one, Status.WARNING, earlier, window, where, state_of(True, one.name, where, earlier, config.persistence)
+            one,
+            Status.WARNING,
+            earlier,
+            window,
+            where,
+            state_of(True, one.name, where, earlier, config.persistence),
+            begun.get(feature_key(one.side, one.name, where)),
         )
         for where, one in parts
     ]
@@ -293,22 +319,36 @@ def _judge_segments(
 # -- since when -----------------------------------------------------------------------------------------------------
 
 
+def _followed(
+    flagged: Sequence[_Judged],
+    joint: JointChange | None,
+    parts: Sequence[tuple[dict[str, str], _Judged]],
+    prepared: PreparedReference,
+    current: Profile,
+    span: Span,
+) -> dict[Key, Followed]:
+    """Everything that drifts in this window, most important first: features, pairs of them, features in segments."""
+    found: dict[Key, Followed] = {}
+    for one in sorted(flagged, key=lambda one: -one.score):
+        if one.drifts and (measure := measure_of(one.shift)) is not None:
+            found[feature_key(one.side, one.name)] = Followed(measure)
+    drifting = {one.name for one in flagged if one.side == "features"}
+    for pair in joint.named if joint is not None else ():
+        measure = measure_of_pair(pair, prepared, current, span.length, drifting)
+        found[pair_key(pair.a, pair.b)] = Followed(measure)
+    for where, one in parts:
+        if (measure := measure_of(one.shift)) is not None:
+            found[feature_key(one.side, one.name, where)] = Followed(measure, tuple(sorted(where.items())))
+    return found
+
+
 def _begun(
-    flagged: Sequence[_Judged], earlier: Sequence[CheckResult], window: Window, steps: Steps | None
-) -> dict[tuple[str, str], Since]:
+    followed: Mapping[Key, Followed], known: Mapping[Key, Since], span: Span, steps: Steps | None
+) -> dict[Key, Since]:
     """When each began: looked for in the traffic, or as an earlier window found it where that is long ago."""
-    start = scanned(window.span).start
-    known: dict[tuple[str, str], Since] = {}
-    for one in flagged:
-        before = found_in(earlier[0], one.name, None) if earlier else None
-        if before is not None and before.status is not Status.OK and "change" in before.detail:
-            known[one.side, one.name] = from_detail(before.detail["change"])
-    wanted = [
-        Shift(one.side, one.name, one.comparison.kind, one.reference, one.current, one.scatter, one.leading)
-        for one in sorted(flagged, key=lambda one: -one.score)
-        if one.drifts and not ((since := known.get((one.side, one.name))) and since.high <= start)
-    ]
-    found = locate(wanted, window.span, steps) if wanted and steps is not None else {}
+    start = scanned(span).start
+    wanted = {key: one for key, one in followed.items() if not ((since := known.get(key)) and since.high <= start)}
+    found = locate(wanted, span, steps) if wanted and steps is not None else {}
     return {**known, **{key: since for key, since in found.items() if since.at is not None or key not in known}}
 
 
@@ -346,20 +386,17 @@ def _finding(
     begun: Since | None = None,
 ) -> Finding:
     flagged = status is not Status.OK
-    since, between = run_of(one.name, where, earlier, window) if flagged else (None, None)
     message = message_of(one.name, one.comparison.kind, one.reference, one.current, one.leading, one.drifts)
     if flagged and not state:
         message += "; not yet persistent"
     elif flagged and not one.drifts:
         message += "; not in this window, but in enough of the last ones"
     detail = _detail(one, state)
-    if begun is not None and since is not None:
-        start = scanned(window.span).start
-        since = begun.at or min(since, start)
-        message += f", {begun.says(window.span.end, start)}"
-        detail["change"] = to_detail(begun)
-    elif between is not None:
-        detail["changed_between"] = [_rfc3339(moment) for moment in between]
+    since = None
+    if flagged:
+        since, said, dated = _dated(begun, one.name, where, earlier, window)
+        message += said
+        detail |= dated
     return Finding(
         subject=one.name,
         test=TEST,
@@ -375,25 +412,37 @@ def _finding(
 
 
 def _joint_finding(
-    joint: JointChange, earlier: Sequence[CheckResult], window: Window, persistence: tuple[int, int]
+    joint: JointChange,
+    earlier: Sequence[CheckResult],
+    window: Window,
+    persistence: tuple[int, int],
+    begun: Mapping[Key, Since],
 ) -> Finding:
     name, leading = JOINT, joint.leading
     state = state_of(joint.drifts, name, None, earlier, persistence)
     flagged = state or joint.drifts
-    since, between = run_of(name, None, earlier, window) if flagged else (None, None)
     message = joint.message()
     if flagged and not state:
         message += "; not yet persistent"
     elif flagged and not joint.drifts:
         message += "; not in this window, but in enough of the last ones"
+    contributors = joint.contributors()
+    for named in contributors:
+        change = begun.get(pair_key(named["a"], named["b"]))
+        if change is not None:
+            named["change"] = to_detail(change)
     detail: dict[str, Any] = {
         "drifted": joint.drifts,
         "persistent": state,
         "pairs": len(joint.pairs),
-        "contributors": joint.contributors(),
+        "contributors": contributors,
     }
-    if between is not None:
-        detail["changed_between"] = [_rfc3339(moment) for moment in between]
+    since = None
+    if flagged:
+        mine = begun.get(pair_key(leading.a, leading.b) if joint.drifts else JOINT_KEY)
+        since, said, dated = _dated(mine, name, None, earlier, window)
+        message += said
+        detail |= dated
     return Finding(
         subject=name,
         test=JOINT_TEST,
@@ -405,6 +454,22 @@ def _joint_finding(
         since=since,
         detail=detail,
     )
+
+
+def _dated(
+    begun: Since | None,
+    name: str,
+    where: Mapping[str, str] | None,
+    earlier: Sequence[CheckResult],
+    window: Window,
+) -> tuple[datetime, str, dict[str, Any]]:
+    """Since when it is flagged, the words that say so, and the details: its change point, or else its first window."""
+    since, between = run_of(name, where, earlier, window)
+    if begun is not None:
+        start = scanned(window.span).start
+        said = f", {begun.says(window.span.end, start)}"
+        return begun.at or min(since, start), said, {"change": to_detail(begun)}
+    return since, "", {} if between is None else {"changed_between": [_rfc3339(moment) for moment in between]}
 
 
 def _detail(one: _Judged, state: bool) -> dict[str, Any]:

@@ -14,7 +14,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from modelward_agent.profile import Profile, Segment
+from modelward_collector.checks.drift_history import JOINT, JOINT_TEST
 from modelward_collector.checks.drift_measure import Measure
+from modelward_collector.checks.result import CheckResult, Status
 from modelward_collector.span import Span
 from modelward_collector.stats.change_point import FEWEST_STEPS, change_point
 
@@ -26,9 +28,13 @@ Steps = Callable[[Span, timedelta], Sequence[tuple[Span, Mapping[Segment, Profil
 LEVELS = (timedelta(days=1), timedelta(hours=1), timedelta(minutes=1))
 """How fine steps may be."""
 
+Key = tuple[Hashable, ...]
+"""Of what something is known since when."""
+
 STEPS_MAX = 240
 """So many fine steps are read at most: four hours of minutes, ten days of hours. A wider interval would not get
 narrower by finer steps, it is as wide as chance makes it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Followed:
@@ -176,6 +182,36 @@ def from_detail(detail: Mapping[str, Any]) -> Since:
 
 
 _MOMENTS = ("at", "low", "high")
+
+JOINT_KEY: Key = (JOINT,)
+"""Of all pairs together."""
+
+
+def feature_key(side: str, name: str, where: Mapping[str, str] | None = None) -> Key:
+    """Of a feature or output, in a segment or in all rows."""
+    return side, name, tuple(sorted((where or {}).items()))
+
+
+def pair_key(a: str, b: str) -> Key:
+    """Of two features that no longer move together."""
+    return JOINT, a, b
+
+
+def known_from(result: CheckResult) -> dict[Key, Since]:
+    """What an earlier result found, of everything that it flagged."""
+    found: dict[Key, Since] = {}
+    for finding in result.findings:
+        detail = finding.detail
+        if finding.status is Status.OK or "change" not in detail:
+            continue
+        if finding.test == JOINT_TEST:
+            found[JOINT_KEY] = from_detail(detail["change"])
+            named = (pair for pair in detail["contributors"] if "change" in pair)
+            found |= {pair_key(pair["a"], pair["b"]): from_detail(pair["change"]) for pair in named}
+        else:
+            side = "outputs" if detail["output"] else "features"
+            found[feature_key(side, finding.subject, finding.segment)] = from_detail(detail["change"])
+    return found
 
 
 def _rfc3339(moment: datetime) -> str:
