@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,6 +59,32 @@ def test_check_config_says_everything_that_is_wrong_in_every_file(
     assert len(lines) == 4
     assert all(line.startswith(f"modelward: {config.parent}") for line in lines)
     assert [line.split(": ")[2] for line in lines] == ["clock", "lsten", "tier", "model"]
+
+
+def test_a_mistake_in_a_models_file_is_said_once_and_not_logged_besides(config: Path) -> None:
+    (config.parent / "models.d" / "a.yml").write_text("model:\tfraud\n")
+    command = [sys.executable, "-c", "import sys; from modelward_collector.cli import main; sys.exit(main())"]
+    done = subprocess.run(
+        [*command, "check-config", "--config", str(config)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"modelward: {config.parent}/models.d/a.yml: line 1, column 7: is not valid YAML")
+
+
+@pytest.mark.parametrize("command", [["check-ldap"], ["revoke-sessions", "vera"]])
+def test_what_needs_python_ldap_says_so_where_it_is_not_installed(
+    command: list[str], config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main([*command, "--config", str(config)]) == 2
+    assert f"{command[0]} needs python-ldap; run: pip install" in capsys.readouterr().err
+
+
+def test_a_reference_file_that_is_not_there_is_named(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    none = config.parent / "none.jsonl"
+    assert main(["suggest-rules", "delay", "--reference", str(none), "--config", str(config)]) == 1
+    assert capsys.readouterr().err == f"modelward: {none}: No such file or directory\n"
 
 
 def test_a_missing_configuration_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -149,6 +177,14 @@ def test_a_port_in_use_is_a_clear_error(tmp_path: Path, capsys: pytest.CaptureFi
         assert main(["up", "--home", str(tmp_path / "home"), "--port", str(port)]) == 1
     said = capsys.readouterr().err
     assert f"127.0.0.1:{port} is in use; stop what listens there, or choose another port" in said
+
+
+def test_a_home_that_cannot_be_made_is_a_clear_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["up", "--home", str(tmp_path / "file")]) == 1
+    assert capsys.readouterr().err == (
+        f"modelward: {tmp_path / 'file'}: File exists; choose a folder that you may write with --home\n"
+    )
 
 
 def test_a_home_is_furnished_once_and_then_left_alone(tmp_path: Path) -> None:

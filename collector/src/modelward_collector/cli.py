@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import logging
 import os
@@ -147,12 +148,12 @@ def _moment(text: str) -> datetime:
 def _up(options: argparse.Namespace) -> int:
     # Imported here, as below: `version`, `status` and `--help` should not wait for scipy.
     from modelward_collector.serving import ListenError
-    from modelward_collector.up import HomeInUseError, Options, up
+    from modelward_collector.up import HomeError, HomeInUseError, Options, up
 
     chosen = Options(options.home, options.port, options.journal, options.clock, options.agent_window)
     try:
         return up(chosen)
-    except (ListenError, HomeInUseError) as error:
+    except (ListenError, HomeError, HomeInUseError) as error:
         print(error, file=sys.stderr)
         return 1
 
@@ -191,7 +192,11 @@ def _check_config(options: argparse.Namespace) -> int:
         folder = load_config(options.config).models_folder
     except SettingsError as error:
         lines += error.lines
-    registry = Registry(folder)
+    logging.disable(logging.ERROR)  # what the registry would log is printed below, with the rest
+    try:
+        registry = Registry(folder)
+    finally:
+        logging.disable(logging.NOTSET)
     for wrong in registry.errors.values():
         lines += wrong
     if lines:
@@ -272,7 +277,10 @@ def _suggest_rules(options: argparse.Namespace) -> int:
     except SuggestError as error:
         print(f"modelward: {error}", file=sys.stderr)
         return BAD_CONFIGURATION
-    except (ReferenceFileError, OSError) as error:
+    except OSError as error:
+        print(f"modelward: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 1
+    except ReferenceFileError as error:
         print(f"modelward: {error}", file=sys.stderr)
         return 1
     if options.output is None:
@@ -284,13 +292,9 @@ def _suggest_rules(options: argparse.Namespace) -> int:
 
 def _check_ldap(options: argparse.Namespace) -> int:
     settings = load_config(options.config)
-    try:
-        from modelward_collector.auth.commands import auth_of, check_ldap
-    except ModuleNotFoundError as error:
-        if error.name not in ("ldap", "_ldap"):
-            raise
-        print("modelward: check-ldap needs python-ldap; run: pip install 'modelward-collector[ldap]'", file=sys.stderr)
+    if not _has_ldap("check-ldap"):
         return BAD_CONFIGURATION
+    from modelward_collector.auth.commands import auth_of, check_ldap
 
     if options.user is None and (options.ask_password or options.password_file):
         print("modelward: name the user whose password it is", file=sys.stderr)
@@ -299,7 +303,17 @@ def _check_ldap(options: argparse.Namespace) -> int:
     return check_ldap(auth, options.user, options.password_file, ask=options.ask_password)
 
 
+def _has_ldap(command: str) -> bool:
+    """Whether python-ldap is here, which needs a compiler and is left out where nobody logs in."""
+    if importlib.util.find_spec("_ldap") is not None:
+        return True
+    print(f"modelward: {command} needs python-ldap; run: pip install 'modelward-collector[ldap]'", file=sys.stderr)
+    return False
+
+
 def _revoke_sessions(options: argparse.Namespace) -> int:
+    if not _has_ldap("revoke-sessions"):
+        return BAD_CONFIGURATION
     from modelward_collector.auth.commands import auth_of, revoke_sessions
     from modelward_collector.stores import open_store
 

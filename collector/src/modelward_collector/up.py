@@ -62,6 +62,10 @@ class HomeInUseError(Exception):
     """Another `modelward up` runs from this folder."""
 
 
+class HomeError(Exception):
+    """The folder cannot be made or written; the message says which file, why, and what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What the command line said; None where it said nothing, and the files decide."""
@@ -74,9 +78,17 @@ class Options:
 
 
 def up(options: Options) -> int:
-    """Run until Ctrl-C or SIGTERM; the exit code. `SettingsError`, `ListenError` and `HomeInUseError` before that."""
+    """Run until Ctrl-C or SIGTERM; the exit code.
+
+    Before that `SettingsError`, `ListenError`, `HomeError` and `HomeInUseError`.
+    """
     home = options.home.expanduser().resolve()
-    furnish(home, options)
+    try:
+        furnish(home, options)
+    except OSError as error:
+        raise HomeError(
+            f"modelward: {error.filename or home}: {error.strerror}; choose a folder that you may write with --home"
+        ) from error
     with _only_one(home):
         config = load_config(home / "collector.yml", {**os.environ, **collector_overrides(options)})
         listener = bind(config.listen)
