@@ -10,6 +10,7 @@ import os
 import pickle
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -30,6 +31,7 @@ from modelward_agent.profile import profile, wire
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "demo"
 HOME = BUILD / "home"
+LOG = BUILD / "modelward.log"
 MODEL = "arrival-delay"
 VERSION = "january"
 REPLAYED = ("--clock", "replay", "--agent-window", "1d")
@@ -51,6 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _options(arguments)
     for ending in (signal.SIGINT, signal.SIGTERM):  # also where a shell had them ignored
         signal.signal(ending, _as_interrupt)
+    _require_free(options.port)
     with contextlib.suppress(KeyboardInterrupt), _only_one():
         _run(options)
     print("\nDemo ended.", flush=True)
@@ -60,14 +63,15 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> None:
     rows, model = _prepare()
     _fresh_home()
-    with _modelward(options.port) as url:
+    with _modelward(options.port) as (url, child):
         print(url, flush=True)
         print(
             f"  The page of {MODEL} shows what has changed since January: {url}models/{MODEL}\n"
-            f"  Replaying 2013 at {options.speed:g} days a second; Ctrl-C ends it.\n",
+            f"  Replaying 2013 at {options.speed:g} {'day' if options.speed == 1 else 'days'} a second; "
+            "Ctrl-C ends it.\n",
             flush=True,
         )
-        _watch(rows, model, options)
+        _watch(rows, model, options, child)
 
 
 @contextlib.contextmanager
@@ -93,6 +97,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         parser.error(
             f"--speed {options.speed:g}: write a number of days a second above 0 and up to 1000, for example 2"
         )
+    if not 0 < options.port <= 65535:
+        parser.error(f"--port {options.port}: write a port from 1 to 65535, for example 8322")
     return options
 
 
@@ -137,11 +143,10 @@ def _fresh_home() -> None:
 
 
 @contextlib.contextmanager
-def _modelward(port: int) -> Iterator[str]:
-    """`modelward up` as a child, ready to answer; its address. What it says goes to a log file."""
-    log = BUILD / "modelward.log"
+def _modelward(port: int) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """`modelward up` as a child, ready to answer; its address, and it. What it says goes to a log file."""
     _say("Starting Modelward")
-    with log.open("wb") as output:
+    with LOG.open("wb") as output:
         child = subprocess.Popen(
             [_program("modelward"), "up", "--home", str(HOME), "--port", str(port), *REPLAYED],
             env={**os.environ, **ANY_PORT},
@@ -151,10 +156,11 @@ def _modelward(port: int) -> Iterator[str]:
         )
     try:
         url = f"http://127.0.0.1:{port}/"
-        _wait_until_ready(url, child, log)
-        yield url
+        _wait_until_ready(url, child)
+        yield url, child
     finally:
-        child.send_signal(signal.SIGINT)
+        if child.poll() is None:
+            child.send_signal(signal.SIGINT)
         try:
             child.wait(ENDS_WITHIN)
         except subprocess.TimeoutExpired:
@@ -162,19 +168,32 @@ def _modelward(port: int) -> Iterator[str]:
             child.wait()
 
 
-def _wait_until_ready(url: str, child: subprocess.Popen[bytes], log: Path) -> None:
+def _require_free(port: int) -> None:
+    """Before the child is: another Modelward that listens there would answer in its place."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise SystemExit(
+                f"modelward: 127.0.0.1:{port} cannot be listened at ({error.strerror}); stop what does, "
+                "or choose another port: make demo PORT=8322"
+            ) from None
+
+
+def _wait_until_ready(url: str, child: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + READY_WITHIN
     while time.monotonic() < deadline:
         if child.poll() is not None:
-            raise SystemExit(f"modelward: it did not start:\n{log.read_text()}")
+            raise SystemExit(f"modelward: it did not start:\n{LOG.read_text()}")
         with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
             urllib.request.urlopen(f"{url}readyz", timeout=2).close()  # noqa: S310 - our own loopback address
             return
         time.sleep(0.1)
-    raise SystemExit(f"modelward: it was not ready within {READY_WITHIN:g} s; see {log}")
+    raise SystemExit(f"modelward: it was not ready within {READY_WITHIN:g} s; see {LOG}")
 
 
-def _watch(rows: pd.DataFrame, model: Any, options: argparse.Namespace) -> None:
+def _watch(rows: pd.DataFrame, model: Any, options: argparse.Namespace, child: subprocess.Popen[bytes]) -> None:
     if options.until is not None:
         until = options.until.tz_localize("UTC") if options.until.tzinfo is None else options.until
         rows = rows[rows["departed"] < until].reset_index(drop=True)
@@ -182,6 +201,8 @@ def _watch(rows: pd.DataFrame, model: Any, options: argparse.Namespace) -> None:
     shown = 0.0
     with Recorder(MODEL, VERSION, journal=HOME / "journal") as recorder:
         for progress in replay(rows, model, recorder, days_per_second=options.speed):
+            if child.poll() is not None:
+                raise SystemExit(f"\nmodelward: it ended by itself; see {LOG}")
             if time.monotonic() - shown >= (0.25 if in_place else 5.0):
                 shown = time.monotonic()
                 _show(progress.moment, progress.predictions, progress.actuals, in_place=in_place)

@@ -31,8 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; 0 when all went well, 1 when something failed, 2 when it was asked or set up wrongly."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format=LOG_FORMAT)
-    for noisy in ("apscheduler", "elastic_transport", "uvicorn"):
+    for noisy in ("apscheduler", "uvicorn"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # Each of its warnings has a traceback, and who asks of the store says in one line why it did not answer.
+    logging.getLogger("elastic_transport").setLevel(logging.ERROR)
     try:
         code: int = options.command(options)
     except SettingsError as error:
