@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from collector.tests.collecting import a_collector, send_traffic, wait_until
 from collector.tests.store_documents import NOON
+from modelward_agent.metrics import LATENCY_BUCKETS
 from modelward_collector.app import Collector
-from modelward_collector.configured import performance_bounds, series_bounds
+from modelward_collector.configured import objective_bucket, performance_bounds, series_bounds
 from modelward_collector.models import ModelSpec
 from modelward_collector.store.health import StoreHealth
 from modelward_collector.store.protocol import Health
@@ -71,6 +73,38 @@ def test_what_is_forecast_has_thresholds_in_the_series_own_units() -> None:
         ("performance_accuracy", "min", 0.85),
     ]
     assert ("latency_p99_seconds", "max", 0.5) in series_bounds(spec())
+
+
+def test_the_latency_objective_is_a_bucket_that_agents_count(tmp_path: Path) -> None:
+    collector = a_collector(tmp_path, {"fraud": "checks: {health: {latency_p99_ms_max: 900}}"})
+    send_traffic(collector.context.store, NOON, 1, model="stray")
+    collector.context.registry.seen()
+    assert shown(collector, "modelward_latency_objective") == [
+        ({"model": "fraud", "le": "1.0"}, 1),
+        ({"model": "stray", "le": "0.5"}, 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "bucket"),
+    [
+        (None, "0.5"),
+        (0.01, "0.0005"),
+        (120, "0.25"),
+        (500.1, "1.0"),
+        (10_000, "10.0"),
+        (10_001, "+Inf"),
+    ],
+)
+def test_the_objective_is_the_smallest_bucket_that_is_not_below_the_bound(
+    milliseconds: float | None, bucket: str
+) -> None:
+    assert objective_bucket(spec(health={"latency_p99_ms_max": milliseconds})) == bucket
+
+
+@pytest.mark.parametrize("seconds", LATENCY_BUCKETS)
+def test_a_bound_that_is_a_bucket_is_its_own_objective(seconds: float) -> None:
+    assert objective_bucket(spec(health={"latency_p99_ms_max": seconds * 1000})) == str(seconds)
 
 
 def test_each_check_says_how_often_it_runs(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from modelward_agent.metrics import LATENCY_BUCKETS
 from modelward_collector.models import ModelSpec, Task
 from modelward_collector.registry import Registry
 from modelward_collector.series import PERFORMANCE
@@ -16,7 +18,7 @@ DEFAULT_ACCURACY_MIN: Final = 0.85
 """What is asked of a classifier that sets no threshold of its own."""
 
 DEFAULT_LATENCY_SECONDS: Final = 0.5
-"""What most answers should stay within where a model says nothing; also the latency objective of the alert rules."""
+"""What most answers should stay within where a model says nothing; the rules have it for who is not known here."""
 
 MOST_VERSIONS: Final = 4
 """Of one model, those seen last."""
@@ -52,6 +54,11 @@ class ConfiguredSeries(Collector):
             "What a series should not be below (min) or above (max), in its own unit.",
             labels=("model", "series", "bound"),
         )
+        objective = GaugeMetricFamily(
+            "modelward_latency_objective",
+            "The bucket (le) of modelward_prediction_latency_seconds that has the answers that are fast enough.",
+            labels=("model", "le"),
+        )
         for spec, versions in self._registry.known():
             for version in versions[:MOST_VERSIONS] or [""]:
                 info.add_metric((spec.model, version, spec.owner, str(spec.tier)), 1)
@@ -59,8 +66,9 @@ class ConfiguredSeries(Collector):
                 performance.add_metric((spec.model, metric, bound), value)
             for name, bound, value in series_bounds(spec):
                 series.add_metric((spec.model, name, bound), value)
+            objective.add_metric((spec.model, objective_bucket(spec)), 1)
         invalid = "Files of models.d that cannot be used; what was in force before stays in force."
-        yield from (info, performance, series)
+        yield from (info, performance, series, objective)
         yield GaugeMetricFamily("modelward_model_files_invalid", invalid, value=len(self._registry.errors))
 
 
@@ -79,11 +87,19 @@ def performance_bounds(spec: ModelSpec) -> list[Bound]:
 
 def series_bounds(spec: ModelSpec) -> list[Bound]:
     """The thresholds of what is forecast: errors, latency and performance."""
-    health = spec.checks.health
-    milliseconds = health.latency_p99_ms_max
-    latency = DEFAULT_LATENCY_SECONDS if milliseconds is None else milliseconds / 1000
     return [
-        ("error_rate", "max", health.error_rate_max),
-        ("latency_p99_seconds", "max", latency),
+        ("error_rate", "max", spec.checks.health.error_rate_max),
+        ("latency_p99_seconds", "max", _latency_seconds(spec)),
         *((f"{PERFORMANCE}{metric}", bound, value) for metric, bound, value in performance_bounds(spec)),
     ]
+
+
+def objective_bucket(spec: ModelSpec) -> str:
+    """The `le` of the agents' smallest bucket that has every answer within the bound; `+Inf` beyond all of them."""
+    place = bisect_left(LATENCY_BUCKETS, _latency_seconds(spec))
+    return str(LATENCY_BUCKETS[place]) if place < len(LATENCY_BUCKETS) else "+Inf"
+
+
+def _latency_seconds(spec: ModelSpec) -> float:
+    milliseconds = spec.checks.health.latency_p99_ms_max
+    return DEFAULT_LATENCY_SECONDS if milliseconds is None else milliseconds / 1000

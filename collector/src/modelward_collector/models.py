@@ -211,7 +211,9 @@ class HealthCheck(Schedule):
     every: Duration | None = timedelta(minutes=1)
     window: Duration = timedelta(minutes=15)
     error_rate_max: Annotated[float, Field(ge=0, le=1)] = 0.01
-    latency_p99_ms_max: Annotated[float, Field(gt=0)] | None = None
+    latency_p99_ms_max: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="also the objective of the latency alerts, which have 500 when unset"
+    )
 
 
 class Checks(_Strict):
