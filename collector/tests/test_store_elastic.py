@@ -115,7 +115,8 @@ def _writing(admin: Client, alias: Alias) -> str:
 def test_a_copy_is_made_as_soon_as_there_is_a_second_node(store: ElasticStore, admin: Client) -> None:
     wanted = {"index.auto_expand_replicas": "0-1", "index.number_of_replicas": "0"}
     found = admin.indices.get_settings(index="modelward-*", flat_settings=True)
-    assert len(found) > len(Alias) and all(wanted.items() <= index["settings"].items() for index in found.values())
+    assert len(found) > len(Alias)
+    assert all(wanted.items() <= index["settings"].items() for index in found.values())
 
 
 def test_collectors_that_start_together_set_up_once(elasticsearch: Elasticsearch) -> None:
