@@ -53,11 +53,26 @@ _METRIC_WORDS = {
     "f1": "F1",
     "f1_macro": "F1, macro",
     "brier": "Brier score",
+    "missing_share.max": "Missing share, of the worst feature",
+    "max_score": "Largest score",
+    "odd": "Drifted, not yet persistent",
+    "p50_ms": "Latency p50, ms",
+    "p95_ms": "Latency p95, ms",
+    "p99_ms": "Latency p99, ms",
+}
+
+_OF_ESTIMATES = {
+    "": "estimated",
+    "error": "how far the estimate was off",
+    "past_error": "how far past estimates were off",
 }
 
 
 def metric_words(name: str) -> str:
-    """A metric's name as people write it."""
+    """A metric's, or another number's, name as people write it: `MAE, estimated` for `estimated.mae`."""
+    if name.startswith("estimated."):
+        metric, _, of = name.removeprefix("estimated.").partition(".")
+        return f"{metric_words(metric)}, {_OF_ESTIMATES.get(of, of)}"
     words = _METRIC_WORDS.get(name)
     return words or (name[:1].upper() + name[1:]).replace("_", " ")
 

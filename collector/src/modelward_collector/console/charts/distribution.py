@@ -146,7 +146,11 @@ def _steps(
 
 def _number_axis(low: float, high: float, across: Scale, height: float, small: bool) -> str:
     drawn = [f'<line class="axis" x1="0" x2="100%" y1="{height:g}" y2="{height:g}"/>']
-    ticks = nice_ticks(low, high, 3 if small else 6)
+    wanted = 3 if small else 6
+    ticks = nice_ticks(low, high, wanted)
+    while len(ticks) < 2 and wanted < 6:  # one number alone does not say how wide the axis is
+        wanted += 1
+        ticks = nice_ticks(low, high, wanted)
     for index, tick in enumerate(ticks):
         share = across.share(tick)
         anchor = " start" if share < 0.03 else " end" if share > 0.97 else ""

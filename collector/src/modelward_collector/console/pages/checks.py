@@ -12,6 +12,8 @@ def checks_page(site: Site, query: Mapping[str, str], *, problem: str = "") -> P
     """Every entry of the schedule, the overdue and failing first; `model` in the query narrows it."""
     entries = list(site.context.scheduler.entries())
     model = query.get("model", "").strip()
+    now = site.moment().now
+    late = [now - entry.next_run for entry in entries if entry.next_run is not None and entry.next_run < now]
     shown = [entry for entry in entries if model.casefold() in entry.model.casefold()]
     return PageView(
         "checks.html",
@@ -21,6 +23,7 @@ def checks_page(site: Site, query: Mapping[str, str], *, problem: str = "") -> P
             "total": len(entries),
             "running": sum(entry.running for entry in entries),
             "overdue": sum(entry.overdue for entry in entries),
+            "late": max(late, default=None) if site.context.clock.replays else None,
             "failing": sum(bool(entry.last_error) for entry in entries),
             "model": model,
             "scheduling": site.context.scheduler.running,

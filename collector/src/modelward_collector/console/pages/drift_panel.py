@@ -162,7 +162,7 @@ def share_line(site: Site, past: Past, moment: Moment) -> Markup | None:
 def multiples(site: Site, result: CheckResult, most: int = MULTIPLES) -> list[Multiple]:
     """The distributions of the features that drift most, or when none does, of those nearest to it."""
     found = drift_findings(result)
-    chosen = [finding for finding in found if flagged(finding)] or found[:3]
+    chosen = [finding for finding in found if flagged(finding)] or sorted(found, key=_level, reverse=True)[:3]
     made = []
     for finding in chosen[:most]:
         shown = site.comparisons.distribution(result, finding.subject)

@@ -23,6 +23,7 @@ from modelward_collector.console.standings import (
     Performance,
     Standing,
     drift_counts,
+    drift_findings,
     flagged,
     joint_finding,
     metrics,
@@ -154,6 +155,7 @@ def model_page(site: Site, name: str, query: Mapping[str, str]) -> PageView:
             "multiples": drift_panel.multiples(site, standing.drift) if standing.drift else [],
             "drift": standing.drift,
             "drifting": standing.drifting,
+            "feature_names": {*standing.spec.features, *(item.subject for item in _drift_of(standing))},
             "quality": quality,
             "quality_issues": worst_first(item for item in quality.findings if flagged(item)) if quality else [],
             "quality_fine": [item for item in quality.findings if not flagged(item)] if quality else [],
@@ -166,6 +168,11 @@ def model_page(site: Site, name: str, query: Mapping[str, str]) -> PageView:
         },
         section="models",
     )
+
+
+def _drift_of(standing: Standing) -> Sequence[Finding]:
+    """Of every feature and output that a drift check has judged, which therefore has a page."""
+    return drift_findings(standing.drift) if standing.drift else ()
 
 
 def range_of(site: Site, query: Mapping[str, str]) -> str:

@@ -10,8 +10,8 @@ from markupsafe import Markup
 
 from modelward_collector.console import human
 from modelward_collector.console.charts import Axis, Line, Point, line_chart
-from modelward_collector.console.site import Moment, Site
-from modelward_collector.forecasts import Judged, SeriesView
+from modelward_collector.console.site import Moment, Site, metric_words
+from modelward_collector.forecasts import SeriesView
 from modelward_collector.series import PERFORMANCE
 from modelward_collector.span import Span
 from modelward_collector.stats.forecast import BANDS
@@ -99,17 +99,13 @@ def _says(view: SeriesView, text: Callable[[float | None], str]) -> str:
     return f"{said}; in an hour about {text(outlook.forecast.median)} ({text(low)} to {text(high)}){season}"
 
 
-def _note(point: Judged) -> str:
-    return f"oddly {_side(point.score)}, {abs(point.score):.1f} sd" if point.anomalous else ""
-
-
 def _side(score: float) -> str:
     return "high" if score > 0 else "low"
 
 
 def _words(series: str) -> str:
     if series.startswith(PERFORMANCE):
-        return series.removeprefix(PERFORMANCE).replace("_", " ")
+        return metric_words(series.removeprefix(PERFORMANCE))
     return _WORDS.get(series, series.replace("_", " "))
 
 
