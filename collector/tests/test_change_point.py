@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from modelward_agent.profile import CategoricalSketch, FeatureProfile, NumericSketch, Profile, merged
+from modelward_agent.profile import CategoricalSketch, FeatureProfile, NumericSketch, Profile, Segment, merged
 from modelward_collector.checks.drift import check_drift
 from modelward_collector.checks.drift_reference import prepare_reference
 from modelward_collector.checks.result import CheckResult, Finding, Status
@@ -119,7 +119,7 @@ class Traffic:
         self.minutes = minutes
         self.read = 0
 
-    def __call__(self, span: Span, step: timedelta) -> list[tuple[Span, Profile]]:
+    def __call__(self, span: Span, step: timedelta) -> list[tuple[Span, Mapping[Segment, Profile]]]:
         steps: dict[datetime, list[Profile]] = {}
         for start, profile in self.minutes.items():
             if span.start <= start and start + MINUTE <= span.end:
