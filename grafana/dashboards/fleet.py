@@ -34,6 +34,7 @@ from grafana.dashboards.measures import (
     latency,
     leading,
     model_standing,
+    slow_share,
     watched_models,
 )
 from grafana.dashboards.page import ALERTS
@@ -142,7 +143,8 @@ def _models() -> Line:
             listing(
                 "Models",
                 "Every model: the latest outcome of its four checks, drifting features, and its traffic, errors and "
-                "latency over the last five minutes. A click opens it.",
+                "latency over the last five minutes; slow is what took longer than the model's objective. A click "
+                "opens it.",
                 Column("Model", label="model", links=(to_model(FIELD_MODEL),)),
                 Column("Standing", model_standing(_MODEL), mappings=_SHORT, cell="background", width=112),
                 heat("drift"),
@@ -167,12 +169,13 @@ def _models() -> Line:
                     decimals=2,
                     steps=Steps(PLAIN, ((0.001, WARNING), (0.01, BAD))),
                 ),
+                Column("99th percentile", latency(0.99, _MODEL, "5m", "model"), unit="s", decimals=1),
                 Column(
-                    "99th percentile",
-                    latency(0.99, _MODEL, "5m", "model"),
-                    unit="s",
-                    decimals=1,
-                    steps=Steps(PLAIN, ((0.5, WARNING), (1.0, BAD))),
+                    "Slow answers",
+                    slow_share(_MODEL, "5m", "model"),
+                    unit="percentunit",
+                    decimals=2,
+                    steps=Steps(PLAIN, ((0.001, WARNING), (0.01, BAD))),
                 ),
                 sort="Standing",
                 no_value="No model yet",

@@ -76,6 +76,15 @@ def latency(quantile: float, chosen: str, span: str = "$__rate_interval", by: st
     return f"histogram_quantile({quantile:g}, {buckets})"
 
 
+def slow_share(chosen: str, span: str, by: str = "") -> str:
+    """Share of answers that took longer than their model's objective, 0 to 1."""
+    objective = 'topk by (model) (1, model:modelward_latency_objective:info{model!=""})'
+    buckets = f"rate(modelward_prediction_latency_seconds_bucket{{{chosen}}}[{span}])"
+    fast = f"sum{_by(by)} ({buckets} and on (model, le) {objective})"
+    timed = f"sum{_by(by)} (rate(modelward_prediction_latency_seconds_count{{{chosen}}}[{span}]))"
+    return f"clamp_min(1 - {fast} / ({timed} > 0), 0)"
+
+
 def model_standing(chosen: str, by: str = "model") -> str:
     """The worst status of a model's checks, 0 to 4; no data counts only where there is nothing else."""
     status = f'modelward_check_status{{{chosen}, model!=""}}'

@@ -26,7 +26,7 @@ from grafana.dashboards.look import (
     to_kibana,
     to_model,
 )
-from grafana.dashboards.measures import error_share, errors, latency, leading, predictions
+from grafana.dashboards.measures import error_share, errors, latency, leading, predictions, slow_share
 from grafana.dashboards.page import ALERTS
 from grafana.dashboards.variables import datasource, hosts, models, versions
 
@@ -88,11 +88,14 @@ def _answer() -> Line:
         (
             4,
             number(
-                "Median latency",
-                "Half of the answers of the last five minutes were faster.",
-                Query(latency(0.5, _CHOSEN, "5m")),
-                unit="s",
-                decimals=1,
+                "Slow answers",
+                "Share of answers of the last five minutes that took longer than their model's objective: "
+                "checks.health.latency_p99_ms_max of its file, up to the next bucket of the histogram, or half a "
+                "second. At most 0.1% should.",
+                Query(slow_share(_CHOSEN, "5m")),
+                unit="percentunit",
+                decimals=2,
+                steps=at_most(0.001, 0.01),
                 graph=True,
                 no_value="No latencies",
             ),
@@ -101,11 +104,10 @@ def _answer() -> Line:
             4,
             number(
                 "99th percentile",
-                "One answer in a hundred of the last five minutes was slower. The objective is half a second.",
+                "One answer in a hundred of the last five minutes was slower. How slow it may be is the model's own.",
                 Query(latency(0.99, _CHOSEN, "5m")),
                 unit="s",
                 decimals=1,
-                steps=at_most(0.5, 1.0),
                 graph=True,
                 no_value="No latencies",
             ),
@@ -170,20 +172,27 @@ def _traffic() -> Line:
 
 
 def _latency() -> Line:
+    allowed = 'modelward_series_threshold{model=~"$model", series="latency_p99_seconds", bound="max"}'
     return line(
         8,
         (
             12,
             lines(
                 "Quantiles",
-                "Of the latency of all chosen predictions. The dashed line is the objective of half a second for "
-                "the 99th.",
+                "Of the latency of all chosen predictions. The dashed red line is what the 99th should not be above: "
+                "where that is the same for all chosen models, and once the 99th is a fifth of it.",
                 Query(latency(0.99, _CHOSEN), "99th"),
                 Query(latency(0.9, _CHOSEN), "90th"),
                 Query(latency(0.5, _CHOSEN), "Median"),
+                # Far above everything it would only flatten the rest.
+                Query(f"(max({allowed}) == min({allowed})) < 5 * {latency(0.99, _CHOSEN)}", "Threshold"),
                 unit="s",
-                steps=Steps("transparent", ((0.5, BAD),)),
-                styles=[Style("99th", VIOLET), Style("90th", BLUE), Style("Median", LIGHT)],
+                styles=[
+                    Style("99th", VIOLET),
+                    Style("90th", BLUE),
+                    Style("Median", LIGHT),
+                    Style("Threshold", BAD, dashed=True, width=1),
+                ],
                 no_value="No latencies",
             ),
         ),

@@ -260,6 +260,9 @@ class Day:
         bound = "max" if model.metric == "mae" else "min"
         labels = {**COLLECTOR, "model": model.name, "metric": model.metric, "bound": bound}
         yield "modelward_performance_threshold", labels, np.full(self.n, model.threshold)
+        labels = {**COLLECTOR, "model": model.name, "series": "latency_p99_seconds", "bound": "max"}
+        yield "modelward_series_threshold", labels, np.full(self.n, 0.5)
+        yield "model:modelward_latency_objective:info", {"model": model.name, "le": "0.5"}, np.ones(self.n)
         yield "modelward_performance_labels", who, self._wandering(9000, 300)
         if moved.max() > 0.5:
             inside = {**who, "segment": "region=south"}
