@@ -261,7 +261,12 @@ def _profile(options: argparse.Namespace) -> int:
     from modelward_agent.profile.reference import TableError, profile_file, write_reference
     from modelward_agent.profile.sample import Reservoir, sample_path, write_sample
 
+    if not options.output.parent.is_dir():
+        print(f"modelward: --output {options.output}: there is no folder {options.output.parent}", file=sys.stderr)
+        return 2
     try:
+        if not options.model.strip():
+            raise ValueError("--model: write the model's name, as its Recorder has it")
         window = parse_duration(options.window)
         sample = None
         if options.sample is not None:
@@ -294,7 +299,7 @@ def _profile(options: argparse.Namespace) -> int:
     except OSError as error:
         print(f"modelward: {error.filename}: {error.strerror}", file=sys.stderr)
         return 1
-    print(f"modelward: {options.output}: {written} profiles of {options.model}")
+    print(f"modelward: {options.output}: {written} {'profile' if written == 1 else 'profiles'} of {options.model}")
     if sample is not None:
         print(f"modelward: {sample_path(options.output)}: a sample of {len(sample)} labelled rows")
     return 0

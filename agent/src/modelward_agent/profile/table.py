@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,8 @@ class Batch:
                 array = _text_as_times(array)
             column = _numbers(array)
         except pa.ArrowException as error:
-            raise TableError(f"{self.path}: column {name!r} is no time: {error}") from error
+            why = _first_that_is_no_time(array) if _is_text(array.type) else None
+            raise TableError(f"{self.path}: column {name!r} is no time: {why or error}") from error
         gaps = self.rows - int(np.count_nonzero(column.valid & np.isfinite(column.values)))
         if gaps:
             raise TableError(f"{self.path}: column {name!r} has no time in {gaps} rows; fill or drop them first")
@@ -244,6 +246,17 @@ def _text_as_times(array: Any) -> Any:
         return words.cast(pa.timestamp("us"))
     except pa.ArrowInvalid:
         return words.cast(pa.timestamp("us", tz="UTC"))
+
+
+def _first_that_is_no_time(array: Any) -> str:
+    """What to correct in a column that cannot be read as times, in words that are not the reader's own."""
+    example = "write ISO 8601, for example 2026-03-01 14:30:00Z"
+    for word in _without_null_words(array).unique().drop_null().to_pylist():
+        try:
+            datetime.fromisoformat(word)
+        except ValueError:
+            return f"{word[:60]!r}; {example}"
+    return f"some have a zone and some have none; {example} for all"
 
 
 _READINGS = {"boolean": _text_as_booleans, "number": _text_as_numbers, "time": _text_as_times}

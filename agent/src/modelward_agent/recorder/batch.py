@@ -90,6 +90,8 @@ def _columns(features: Any, names: Sequence[str] | None) -> list[tuple[str, Any,
 
 def outcomes_of(predictions: Any, classes: Any) -> list[Any]:
     """One prediction a row; with `classes`, each row of a 2-D array is {class: probability}."""
+    if not hasattr(predictions, "__iter__") or isinstance(predictions, str | bytes):
+        raise BatchShapeError(f"predictions: a {type(predictions).__name__} has no rows; give one prediction a row")
     values = values_of(predictions)
     if classes is None:
         return values

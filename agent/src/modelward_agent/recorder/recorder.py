@@ -189,7 +189,7 @@ class Recorder:
                 line["segment"] = self._segment
             self._writer.append(encode(line))
         except Exception as problem:
-            self.missed(problem)
+            self.missed(_explained(problem, latency_ms))
         else:
             self._written += 1
             if self._unwritable_since:
@@ -271,7 +271,7 @@ class Recorder:
                     line["segment"] = merged
                 encoded = encode(line)
             except Exception as problem:
-                self.missed(problem)
+                self.missed(_explained(problem, latency_ms))
             else:
                 yield encoded
 
@@ -360,8 +360,12 @@ class Recorder:
         """Record what the model brought or cost: `business("revenue", 129.9, currency="EUR", source="shop")`."""
 
         def body() -> dict[str, Any]:
-            if not isfinite(value):
-                raise ValueError(f"business {event}: {value} is not an amount; give a finite number")
+            try:
+                known = isfinite(value)
+            except (TypeError, ValueError, OverflowError):
+                known = False
+            if not known:
+                raise ValueError(f"business {event}: {text_of(value)} is not an amount; give a finite number")
             names = {"currency": currency, "source": source}
             return {"event": str(event), "value": value} | {name: str(text) for name, text in names.items() if text}
 
@@ -524,3 +528,13 @@ def error_fields(error: BaseException) -> dict[str, str]:
         "error.message": text_of(error),
         "error.stack_trace": trace[-_MAX_STACK_TRACE:],
     }
+
+
+def _explained(problem: Exception, latency_ms: Any) -> Exception:
+    """The problem, in words for the caller where a latency that cannot be compared with a number is behind it."""
+    try:
+        if latency_ms is not None:
+            bool(0.0 <= latency_ms < inf)
+    except Exception:
+        return TypeError(f"latency_ms: {text_of(latency_ms)} is not a number; give milliseconds")
+    return problem
