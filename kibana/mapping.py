@@ -36,7 +36,7 @@ class FieldTypes:
 
 def field_types(view: str) -> FieldTypes:
     """Those of a data view, which is named as its alias."""
-    common = component_templates(0)[COMMON_COMPONENT]["mappings"]["properties"]
+    common = component_templates()[COMMON_COMPONENT]["mappings"]["properties"]
     own = index_template(Alias(view))["template"]["mappings"]["properties"]
     return FieldTypes(view, dict(_flat({**common, **own})))
 

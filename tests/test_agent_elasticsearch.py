@@ -31,7 +31,7 @@ def client(elasticsearch: Elasticsearch) -> Iterator[Client]:
         indices = client.indices.get(index=f"{alias}-*", ignore_unavailable=True)
         for index in indices:
             client.indices.delete(index=index)
-    for name, component in component_templates(0).items():
+    for name, component in component_templates().items():
         client.cluster.put_component_template(name=name, template=component)
     for alias in (Alias.EVENTS, Alias.LOGS, Alias.PROFILES):
         client.indices.put_index_template(name=alias, **index_template(alias))

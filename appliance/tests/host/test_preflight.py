@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,7 +91,7 @@ def test_a_kernel_setting_that_elasticsearch_does_not_need_is_not_asked_for(tmp_
 
 def deployed_with(tmp_path: Path, *services: str) -> None:
     (tmp_path / "state").mkdir(mode=0o700)
-    configuration = {"services": {name: {} for name in services}}
+    configuration: dict[str, Any] = {"services": {name: {} for name in services}}
     deployed.write(tmp_path / "state" / deployed.FILE, configuration)
 
 
