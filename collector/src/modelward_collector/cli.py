@@ -309,7 +309,7 @@ def _has_ldap(command: str) -> bool:
     """Whether python-ldap is here, which needs a compiler and is left out where nobody logs in."""
     if importlib.util.find_spec("_ldap") is not None:
         return True
-    print(f"modelward: {command} needs python-ldap; run: pip install 'modelward-collector[ldap]'", file=sys.stderr)
+    print(f"modelward: {command} needs python-ldap; run: pip install 'python-ldap>=3.4,<4'", file=sys.stderr)
     return False
 
 

@@ -133,7 +133,7 @@ def _arrow() -> Any:
     try:
         import pyarrow as pa
     except ImportError as error:
-        raise TableError("reading tables needs pyarrow: pip install 'modelward-agent[parquet]'") from error
+        raise TableError("reading tables needs pyarrow: pip install 'pyarrow>=20'") from error
     return pa
 
 
