@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
 
+ANY_CHANGE = 5.0
+"""The largest log-likelihood ratio of any moment is less in 95% of series of up to 300 steps that have one level."""
+
 CONFIDENCE = 0.95
 
 FEWEST_STEPS = 4
@@ -34,8 +37,9 @@ class ChangePoint:
 def change_point(values: Values, weights: Values, before: tuple[float, float]) -> ChangePoint | None:
     """Of steps' `values` with `weights` (1 / sampling variance), both (t,), whose level changed once, and stayed.
 
-    `before` is what is known of the old level from elsewhere, as (value, weight); the new level is unknown. None of
-    fewer than four steps with a weight.
+    `before` is what is known of the old level from elsewhere, as (value, weight); the new level is unknown. With
+    weight 0 so is the old, and where all steps may have one level, the change may be before the first. None of fewer
+    than four steps with a weight.
 
     The moment is the one of maximal likelihood. The interval is the likelihood-ratio set: all moments whose
     log-likelihood is within `-log(1 - sqrt(confidence))` of the best, 3.68 for 95%. Left and right of the true moment
@@ -69,7 +73,10 @@ def change_point(values: Values, weights: Values, before: tuple[float, float]) -
     )
     noise = max(1.0, left / (t - 1)) * _together((y - levels) * np.sqrt(w))
     allowed = -math.log(1 - math.sqrt(CONFIDENCE))
-    likely = np.flatnonzero((explained[best] - explained) / (2 * noise) <= allowed)
+    behind = (explained[best] - explained) / (2 * noise)
+    if not prior and behind[0] <= ANY_CHANGE:
+        behind[0] = 0.0
+    likely = np.flatnonzero(behind <= allowed)
     return ChangePoint(int(steps[best]), _first(steps, int(likely[0])), _first(steps, int(likely[-1])))
 
 
