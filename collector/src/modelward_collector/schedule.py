@@ -77,6 +77,10 @@ class _Line:
     last_error: str = ""
     running: bool = False
     due: datetime | None = None  # in a replay
+    judged: bool = False
+    """Something was there to judge, since this collector began."""
+    pause: timedelta | None = None
+    """How long it was before the last look at a model that has had too little to judge yet."""
 
     def describe(self) -> str:
         if self.schedule.cron is not None:
@@ -274,10 +278,26 @@ class Scheduler:
             soon = now
         else:
             return
-        soon += _share(key) * min(FIRST_RUNS_WITHIN, line.interval(now))
+        self._run_soon(key, soon + _share(key) * min(FIRST_RUNS_WITHIN, line.interval(now)))
+
+    def _run_soon(self, key: Key, at: datetime) -> None:
+        assert self._jobs is not None
+        name = f"{key[1]} {key[0]}"
         self._jobs.add_job(
-            self._run, DateTrigger(soon), args=[model, check], id=f"first {name}", name=name, replace_existing=True
+            self._run, DateTrigger(at), args=[*key], id=f"first {name}", name=name, replace_existing=True
         )
+
+    def _look_again(self, key: Key, line: _Line) -> None:
+        """A model that has only just begun has a verdict as soon as there is enough of it, not at the next interval.
+
+        Each look comes after twice the pause of the one before, until the interval itself is shorter.
+        """
+        if self._clock.replays or self._jobs is None or line.judged:
+            return
+        now = self._clock.now()
+        line.pause = self._first_run_after if line.pause is None else 2 * line.pause
+        if line.pause < line.interval(now):
+            self._run_soon(key, now + line.pause)
 
     def _trigger(self, key: Key, schedule: Schedule) -> IntervalTrigger | CronTrigger:
         if schedule.cron is not None:
@@ -326,6 +346,10 @@ class Scheduler:
             line.last_error = error
             if status is not Status.ERROR:
                 line.last_success = moment
+            if status is Status.NO_DATA and key in self._lines:
+                self._look_again(key, line)
+            else:
+                line.judged = True
 
     def _keep_up(self, chore: Upkeep) -> None:
         if self._stopping.is_set() or not self._lease.held:
