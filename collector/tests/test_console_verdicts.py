@@ -55,6 +55,20 @@ def test_since_when_is_shown_with_its_interval(filled: Filled) -> None:
     assert "19 Nov 2013 09:20 to 19 Nov 2013 10:05" in page
 
 
+def test_since_when_is_shown_of_a_segment_too(filled: Filled) -> None:
+    drift = latest_drift(filled)
+    first = next(one for one in drift.findings if one.test == "drift" and not one.segment)
+    where = {"origin": "JFK"}
+    there = replace(first, segment=where, since=NOW, status=Status.WARNING, detail={**first.detail, "change": CHANGE})
+    plain = [replace(one, since=None) for one in drift.findings if not one.segment]
+    filled.store.save_result(replace(drift, findings=(*plain, there)))
+    with client_of(filled.context()) as client:
+        page = client.get(links.feature(MODEL, first.subject)).text
+    assert "origin = JFK" in page
+    assert "since about 19 Nov 2013 09:40" in page
+    assert "19 Nov 2013 09:20 to 19 Nov 2013 10:05" in page
+
+
 def test_what_moved_in_a_text_is_listed_by_name(filled: Filled) -> None:
     drift = latest_drift(filled)
     first = next(one for one in drift.findings if one.test == "drift" and not one.segment)
@@ -82,9 +96,16 @@ def test_pairs_that_flipped_are_listed_on_the_result_and_named_on_model_and_over
         result = client.get(links.result(drift.id)).text
         assert 'id="pairs"' in result
         assert all(text in result for text in ("0.62", "-0.05", "0.31"))
+        assert "19 Nov 2013 09:20 to 19 Nov 2013 10:05" not in result
         assert links.feature(MODEL, "temp", result=drift.id).replace("&", "&amp;") in result
         assert "no longer do" in client.get(links.model(MODEL)).text
         assert "moves together differently" in client.get(links.to("/")).text
+
+        told = replace(joint, detail={"contributors": [{**pair, "change": CHANGE}]})
+        filled.store.save_result(replace(drift, findings=(*drift.findings, told)))
+        result = client.get(links.result(drift.id)).text
+        assert "about 19 Nov 2013 09:40" in result
+        assert "19 Nov 2013 09:20 to 19 Nov 2013 10:05" in result
 
 
 def test_a_series_is_drawn_with_what_was_expected_its_odd_points_and_the_hour_ahead(filled: Filled) -> None:

@@ -21,7 +21,7 @@ from modelward_collector.store.covering import no_longer_than, selected
 from modelward_collector.store.protocol import Document, Part, StoreUnavailableError
 from modelward_collector.store.rollup import roll_up
 from modelward_collector.store.sqlite import SqliteStore
-from modelward_collector.store.windows import load_reference, load_series, load_window
+from modelward_collector.store.windows import load_reference, load_segment_series, load_series, load_window
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -200,6 +200,17 @@ def test_a_series_is_as_fine_as_what_is_still_kept(store: SqliteStore) -> None:
     store.delete_parts(["a", "b"])
     (only,) = load_series(store, "delay", DAY, 10 * MINUTE)
     assert (only[0], values(only[1])) == (Span(NOON, NOON + HOUR), [1, 2])
+
+
+def test_a_series_by_segment_has_each_segments_own_traffic(store: SqliteStore) -> None:
+    eu = {"region": "eu"}
+    store.create([part("a", NOON, [1], segment=eu), part("b", NOON, [2]), part("c", NOON + MINUTE, [3], segment=eu)])
+    store.create([part("d", NOON + HOUR, [4])])
+    series = load_segment_series(store, "delay", DAY, HOUR)
+    assert [(span, {key: values(one) for key, one in found.items()}) for span, found in series] == [
+        (Span(NOON, NOON + HOUR), {(("region", "eu"),): [1, 3], (): [2]}),
+        (Span(NOON + HOUR, NOON + 2 * HOUR), {(): [4]}),
+    ]
 
 
 # -- references ---------------------------------------------------------------------------------------------------

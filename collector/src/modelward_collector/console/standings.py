@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from modelward_collector.checks import drift_history
 from modelward_collector.checks.drift_since import Since, from_detail
@@ -74,7 +74,12 @@ def since(result: CheckResult) -> datetime | None:
 
 def change_of(finding: Finding | None) -> Since | None:
     """When the change most likely was, with its interval; None where only flagged windows tell."""
-    found = finding.detail.get("change") if finding is not None else None
+    return change_in(finding.detail) if finding is not None else None
+
+
+def change_in(detail: Mapping[str, Any]) -> Since | None:
+    """The same of a finding's detail, or of one of its contributors."""
+    found = detail.get("change")
     return from_detail(found) if found else None
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from modelward_agent.profile import FeatureProfile
+from modelward_collector.checks.drift_since import Since
 from modelward_collector.checks.result import CheckKind, CheckResult, Finding
 from modelward_collector.console import human
 from modelward_collector.console.charts import Axis, Distribution, Line, Point, categories, density, line_chart
@@ -91,6 +92,11 @@ class Slice:
     missing: float | None
     finding: Finding | None
     chart: Markup | None
+
+    @property
+    def change(self) -> Since | None:
+        """When what is found in it began."""
+        return change_of(self.finding)
 
 
 def feature_page(site: Site, model: str, name: str, query: Mapping[str, str]) -> PageView:

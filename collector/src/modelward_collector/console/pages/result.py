@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from modelward_collector.checks.drift_since import Since, scanned
 from modelward_collector.checks.result import CheckKind, CheckResult, Finding, Status
 from modelward_collector.console import human
 from modelward_collector.console.pages import drift_panel
 from modelward_collector.console.pages.missing import missing
 from modelward_collector.console.site import CHECK_WORDS, PageView, Site
-from modelward_collector.console.standings import DRIFT, joint_finding, since
+from modelward_collector.console.standings import DRIFT, change_in, joint_finding, since
+from modelward_collector.span import Span
 
 _QUIET = 200
 """Findings in order that are listed; a model with a thousand features has the rest in its JSON."""
@@ -50,17 +52,18 @@ def result_page(site: Site, result_id: str) -> PageView:
             "numbers": _numbers(result),
             "multiples": drift_panel.multiples(site, result) if result.check is CheckKind.DRIFT else [],
             "pairs": _pairs(result),
+            "scanned": scanned(Span(result.start, result.end)).start,
             "feature_names": {item.subject for item in findings if item.test == DRIFT},
         },
         section="models",
     )
 
 
-def _pairs(result: CheckResult) -> Sequence[Mapping[str, Any]]:
-    """The pairs of features that no longer move together as they did, the largest change first."""
+def _pairs(result: CheckResult) -> Sequence[tuple[Mapping[str, Any], Since | None]]:
+    """The pairs of features that no longer move together as they did, the largest change first, and since when."""
     joint = joint_finding(result)
     pairs: Sequence[Mapping[str, Any]] = joint.detail.get("contributors", ()) if joint is not None else ()
-    return pairs
+    return [(pair, change_in(pair)) for pair in pairs]
 
 
 def _rank(finding: Finding) -> tuple[int, bool, float, str]:
