@@ -5,14 +5,12 @@ from __future__ import annotations
 import io
 import socket
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from modelward_appliance.host import deployed
 from modelward_appliance.host.environment import Environment
 from modelward_appliance.host.findings import Finding, Level, show
-from modelward_appliance.host.preflight import Preflight
+from modelward_appliance.host.preflight import Preflight, nodes_of
 
 
 def environment(tmp_path: Path, **variables: str) -> Environment:
@@ -89,29 +87,10 @@ def test_a_kernel_setting_that_elasticsearch_does_not_need_is_not_asked_for(tmp_
     assert found.level is Level.OK
 
 
-def deployed_with(tmp_path: Path, *services: str) -> None:
-    (tmp_path / "state").mkdir(mode=0o700)
-    configuration: dict[str, Any] = {"services": {name: {} for name in services}}
-    deployed.write(tmp_path / "state" / deployed.FILE, configuration)
-
-
-def test_nodes_that_have_documents_are_not_taken_away(tmp_path: Path) -> None:
-    deployed_with(tmp_path, "elasticsearch", "elasticsearch-2", "elasticsearch-3", "gateway")
-    (found,) = findings(tmp_path, "nodes", COMPOSE_PROFILES="openldap")
-    assert found.level is Level.ERROR
-    assert "3 nodes, of which elasticsearch-2 and elasticsearch-3 would stop" in found.seen
-    assert "make backup, take scale out, make restore" in found.fix
-
-
-@pytest.mark.parametrize("profiles", ["openldap", "openldap,scale"])
-def test_nodes_may_stay_and_be_added(tmp_path: Path, profiles: str) -> None:
-    deployed_with(tmp_path, "elasticsearch", "gateway")
-    (found,) = findings(tmp_path, "nodes", COMPOSE_PROFILES=profiles)
-    assert found.level is Level.OK
-
-
-def test_nothing_is_said_of_nodes_before_there_are_any(tmp_path: Path) -> None:
-    assert not findings(tmp_path, "nodes")
+def test_nodes_are_known_by_the_volumes_of_their_documents() -> None:
+    kept = ["elasticsearch-2", "logs-elasticsearch", "config-elasticsearch-3", "elasticsearch", "snapshots"]
+    volumes = [f"mw_{name}" for name in kept]
+    assert nodes_of(volumes, "mw") == ["elasticsearch", "elasticsearch-2"]
 
 
 def test_an_accepted_error_is_a_warning(tmp_path: Path) -> None:

@@ -26,12 +26,6 @@ def recorded(environment: Environment) -> dict[str, Any]:
     return found
 
 
-def services(environment: Environment) -> frozenset[str]:
-    """Names of the services that were deployed last; none before the first deploy."""
-    path = environment.state / FILE
-    return frozenset(recorded(environment)["services"]) if path.is_file() else frozenset()
-
-
 def configuration(compose: Compose) -> dict[str, Any]:
     """Everything that Compose would start now, complete in itself."""
     found = compose.config()

@@ -10,13 +10,13 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from modelward_appliance.host import deployed, images
+from modelward_appliance.host import images
 from modelward_appliance.host.docker import Compose, DockerError, docker
 from modelward_appliance.host.environment import Environment
 from modelward_appliance.host.findings import Finding, Level, show
@@ -237,17 +237,20 @@ class Preflight:
 
     def _nodes(self) -> Iterator[Finding]:
         """Whether the cluster keeps the nodes that it has: without most of them it answers nothing any more."""
-        before = {name for name in deployed.services(self.environment) if name.startswith("elasticsearch")}
-        lost = [] if "scale" in self.environment.profiles else sorted(before - {"elasticsearch"})
+        try:
+            nodes = nodes_of(self._compose.volumes(), self.environment.project)
+        except DockerError:
+            return
+        lost = [] if "scale" in self.environment.profiles else [name for name in nodes if name != "elasticsearch"]
         if lost:
             yield Finding(
                 "nodes", Level.ERROR,
-                f"COMPOSE_PROFILES no longer has scale, and the documents are on {len(before)} nodes, of which "
+                f"COMPOSE_PROFILES no longer has scale, and the documents are on {len(nodes)} nodes, of which "
                 f"{' and '.join(lost)} would stop",
                 "name scale again; the way back to one node is: make backup, take scale out, make restore",
             )  # fmt: skip
-        elif before:
-            yield Finding("nodes", Level.OK, f"{len(before)} of Elasticsearch, and none is taken away")
+        elif nodes:
+            yield Finding("nodes", Level.OK, f"{len(nodes)} of Elasticsearch, and none is taken away")
 
     def _memory(self) -> Iterator[Finding]:
         found = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines() if ":" in line)
@@ -376,6 +379,13 @@ def _guarded(check: Callable[[], Iterator[Finding]]) -> list[Finding]:
     except (OSError, ValueError, KeyError, DockerError) as error:
         name = check.__name__.strip("_").replace("_", " ")
         return [Finding(name, Level.WARNING, f"could not be looked at: {error}", "look at it by hand")]
+
+
+def nodes_of(volumes: Iterable[str], project: str) -> list[str]:
+    """The nodes of Elasticsearch that ever kept documents in the project's volumes, in order."""
+    return sorted(
+        name for volume in volumes if (name := volume.removeprefix(f"{project}_")).startswith("elasticsearch")
+    )
 
 
 def _listener(port: int) -> str | None:
