@@ -177,7 +177,9 @@ def of_our_own(folder: Path) -> set[str]:
 @pytest.mark.server("exporters")
 def test_every_series_that_a_rule_reads_is_one_that_a_real_process_shows(tmp_path: Path) -> None:
     rendered = Rendered(
-        tmp_path / "appliance", MODELWARD_HOSTS="modelward.example.org", COMPOSE_PROFILES="openldap,grafana,kibana,scale"
+        tmp_path / "appliance",
+        MODELWARD_HOSTS="modelward.example.org",
+        COMPOSE_PROFILES="openldap,grafana,kibana,scale",
     )
     there = of_our_own(tmp_path)
     with ExitStack() as running:
