@@ -350,7 +350,7 @@ def test_without_pyarrow_the_command_that_installs_it_is_named(tmp_path: Path, m
 
     path = csv_file(tmp_path, "a\n1\n")
     monkeypatch.setattr(builtins, "__import__", without_pyarrow)
-    with pytest.raises(TableError, match=r"pip install 'modelward-agent\[parquet\]'"):
+    with pytest.raises(TableError, match="pip install 'pyarrow>=20'"):
         list(profile_file(path, model="m"))
 
 

@@ -138,9 +138,7 @@ def _access(config: CollectorConfig, store: Store, metrics: Metrics) -> Access |
     except ModuleNotFoundError as error:
         if error.name not in ("ldap", "_ldap"):
             raise
-        raise SettingsError(
-            ["modelward: auth needs python-ldap; run: pip install 'python-ldap>=3.4,<4'"]
-        ) from error
+        raise SettingsError(["modelward: auth needs python-ldap; run: pip install 'python-ldap>=3.4,<4'"]) from error
     return Access(config.auth, store, metrics.registry)
 
 
