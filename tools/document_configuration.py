@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from modelward_agent.config import ENV_PREFIX as AGENT_PREFIX
-from modelward_agent.config import AgentConfig
+from modelward_agent.config import AgentConfig, EventsPolicy
 from modelward_agent.durations import format_duration
 from modelward_collector.config import ENV_PREFIX as COLLECTOR_PREFIX
 from modelward_collector.config import CollectorConfig
@@ -39,6 +39,10 @@ Files are YAML. Durations are written `30s`, `5m`, `1h30m`, `7d`; sizes `500MB`,
 (`…_file`), which other users must not be able to read. `check-config` names every error at once, with file, key, value
 and what to write instead; a running service that is given a bad file (SIGHUP) says so and keeps what it had.
 """
+
+
+AS_TEXT: Mapping[type, str] = {EventsPolicy: "all, none or sample 0.01"}
+"""Settings that are written as one word, whatever they are inside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,8 @@ def lines(model: type[BaseModel], prefix: str = "") -> Iterator[Line]:
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if annotation in AS_TEXT:
+        return
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
         return
@@ -99,6 +105,8 @@ def _variant(model: type[BaseModel]) -> str:
 
 
 def _kind(annotation: Any) -> str:
+    if annotation in AS_TEXT:
+        return AS_TEXT[annotation]
     origin = typing.get_origin(annotation)
     arguments = [argument for argument in typing.get_args(annotation) if argument is not type(None)]
     if origin is Annotated:
@@ -133,6 +141,8 @@ def _default(field: FieldInfo) -> str:
 def _written(value: Any) -> str:
     if isinstance(value, timedelta):
         return format_duration(value)
+    if type(value) in AS_TEXT:
+        return str(value)
     if isinstance(value, BaseModel):
         given = value.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
         tag = {name: getattr(value, name) for name in ("kind",) if hasattr(value, name)}

@@ -248,6 +248,10 @@ class EventsPolicy(_Strict):
             return value
         raise ValueError(f'"{value}" is not known; write all, none, or a share such as sample 0.01')
 
+    def __str__(self) -> str:
+        """As it is written in `agent.yml`."""
+        return {1.0: "all", 0.0: "none"}.get(self.keep, f"sample {self.keep:g}")
+
 
 Policy = Annotated[EventsPolicy, BeforeValidator(EventsPolicy.read)]
 
@@ -255,8 +259,10 @@ Policy = Annotated[EventsPolicy, BeforeValidator(EventsPolicy.read)]
 class Events(_Strict):
     """The policy of every model, and of single ones by name. Errors, business events and logs are always shipped."""
 
-    default: Policy = EventsPolicy(keep=1.0)
-    models: dict[str, Policy] = Field(default_factory=dict)
+    default: Policy = Field(
+        EventsPolicy(keep=1.0), description="which predictions are shipped one by one; profiles see every row anyway"
+    )
+    models: dict[str, Policy] = Field(default_factory=dict, description="the same for single models, by name")
 
     def keep(self, model: str) -> float:
         """The share of the model's predictions (with their actuals) that is shipped, in [0, 1]."""
