@@ -142,7 +142,7 @@ def of_pairs(runs: int, seed: int) -> list[Row]:
         return made
 
     rows = []
-    for before, after, each in ((0.7, 0.0, 4), (0.0, 0.5, 10)):
+    for before, after, each in ((0.7, 0.0, 4), (0.0, 0.5, 10), (0.9, 0.5, 10)):
         reference = reference_of([together(before, 10_000) for _ in range(10)])
 
         def minute(

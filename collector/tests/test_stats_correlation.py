@@ -156,6 +156,19 @@ def test_many_scale_distances_are_each_one() -> None:
     assert normal_scale_distances(ratios).tolist() == expected
 
 
+@pytest.mark.parametrize("rho", [0.0, 0.5, 0.9, 0.95])
+def test_windows_that_differ_by_chance_alone_teach_nothing_however_related_they_are(
+    draw: np.random.Generator, rho: float
+) -> None:
+    windows = [of(related(draw, rho, 5_000)) for _ in range(10)]
+    total = CoMoments()
+    for one in windows:
+        total.merge(one)
+    assert correlation_scatter(total, windows, 1e-6) == {}
+    half = of(related(draw, rho / 2, 5_000))
+    assert rho == 0.0 or correlation_changes(total, half, (), correlation_scatter(total, windows, 1e-6))[0].p < 1e-6
+
+
 def test_windows_that_differ_by_chance_teach_little_and_a_weekly_pattern_is_allowed(draw: np.random.Generator) -> None:
     def day(number: int) -> CoMoments:
         return of(related(draw, 0.2 if number % 7 > 4 else 0.6, 2_000))

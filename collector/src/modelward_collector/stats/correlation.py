@@ -145,7 +145,7 @@ def correlation_scatter(reference: CoMoments, windows: Sequence[CoMoments], leve
     variances = np.where(n >= ROWS_MIN, factor / np.maximum(n - 3, 1.0), math.nan)
     found = {}
     for index in np.flatnonzero(np.isfinite(centre)).tolist():
-        sd = process_sd(z[:, index], variances[:, index], float(centre[index]), level)
+        sd = process_sd(z[:, index], variances[:, index], float(np.arctanh(centre[index])), level)
         if sd > 0:
             found[names[i[index]], names[j[index]]] = sd
     return found
