@@ -100,12 +100,14 @@ def test_a_level_that_was_new_all_along_changed_before_the_first_step(draw: np.r
 
 
 @pytest.mark.parametrize("steps", [8, 48, 288])
-def test_without_a_known_level_before_one_level_throughout_may_have_begun_before_all(draw, steps):
+def test_without_a_known_level_before_one_level_throughout_may_have_begun_before_all(
+    draw: np.random.Generator, steps: int
+) -> None:
     weights, runs = np.full(steps, 100.0), 300
-    flat = [change_point(draw.normal(0, 0.1, steps), weights, (0.0, 0.0)) for _ in range(runs)]
+    flat = [located(draw.normal(0, 0.1, steps), weights, (0.0, 0.0)) for _ in range(runs)]
     assert np.mean([found.low == 0 for found in flat]) >= 0.95 - 2.33 * np.sqrt(0.95 * 0.05 / runs)
     moved = 0.5 * (np.arange(steps) >= steps // 2)
-    stepped = [change_point(moved + draw.normal(0, 0.1, steps), weights, (7.0, 0.0)) for _ in range(runs)]
+    stepped = [located(moved + draw.normal(0, 0.1, steps), weights, (7.0, 0.0)) for _ in range(runs)]
     assert np.mean([found.low <= steps // 2 <= found.high for found in stepped]) >= 0.95
     assert np.mean([found.low > 0 for found in stepped]) >= 0.95
 

@@ -203,12 +203,12 @@ def test_a_series_is_as_fine_as_what_is_still_kept(store: SqliteStore) -> None:
 
 
 def test_a_series_by_segment_has_each_segments_own_traffic(store: SqliteStore) -> None:
-    eu = {"region": "eu"}
+    eu = (("region", "eu"),)
     store.create([part("a", NOON, [1], segment=eu), part("b", NOON, [2]), part("c", NOON + MINUTE, [3], segment=eu)])
     store.create([part("d", NOON + HOUR, [4])])
     series = load_segment_series(store, "delay", DAY, HOUR)
     assert [(span, {key: values(one) for key, one in found.items()}) for span, found in series] == [
-        (Span(NOON, NOON + HOUR), {(("region", "eu"),): [1, 3], (): [2]}),
+        (Span(NOON, NOON + HOUR), {eu: [1, 3], (): [2]}),
         (Span(NOON + HOUR, NOON + 2 * HOUR), {(): [4]}),
     ]
 
