@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import time
@@ -41,7 +42,7 @@ def main() -> int:
             failed.append(name)
         print(f"({time.monotonic() - begun:.0f} s)", flush=True)
         table = [line for line in lines if line.startswith("|")]
-        sections[name] = f"`python {' '.join(BENCHES[name])}`\n\n" + "\n".join(table) + "\n"
+        sections[name] = f"`python -m bench {shlex.quote(name)}`\n\n" + "\n".join(table) + "\n"
     if options.write:
         _write(sections)
     if failed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import socket
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from modelward_appliance.host.environment import Environment
 from modelward_appliance.host.findings import Finding, Level, show
-from modelward_appliance.host.preflight import Preflight, nodes_of
+from modelward_appliance.host.preflight import Preflight, add_accept, nodes_of
 
 
 def environment(tmp_path: Path, **variables: str) -> Environment:
@@ -97,6 +98,16 @@ def test_an_accepted_error_is_a_warning(tmp_path: Path) -> None:
     site = environment(tmp_path, MODELWARD_LDAP_URLS="ldaps://127.0.0.1:1")
     found = [item for item in Preflight(site, frozenset({"directory"})).findings() if item.check == "directory"]
     assert [item.level for item in found] == [Level.WARNING]
+
+
+def test_what_is_accepted_is_a_check_that_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    add_accept(parser)
+    accepted = parser.parse_args(["--accept", "vm.max_map_count", "--accept", "disk"]).accept
+    assert accepted == ["vm.max_map_count", "disk"]
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--accept", "max_map_count"])
+    assert "choose from" in capsys.readouterr().err
 
 
 def test_the_table_has_a_line_for_each_and_its_fix_below() -> None:

@@ -41,6 +41,19 @@ CLOCK_SKEW_MAX: Final = 5.0
 _TELLS = re.compile(r"MODELWARD_(TEAM|MANAGEMENT|EXECUTIVE)_(EMAILS|WEBHOOKS|SLACK_CHANNEL)")
 """The variables that name who hears of alerts."""
 
+ACCEPTABLE: Final = (
+    "clock",
+    "directory",
+    "disk",
+    "images",
+    "memory",
+    "nodes",
+    "ports",
+    "state folder",
+    "vm.max_map_count",
+)
+"""Checks whose errors an operator may know better than."""
+
 SYSTEM_MEMORY: Final = 1 << 30
 """What the operating system and the engine are left with."""
 
@@ -477,8 +490,8 @@ def add_command(subparsers: Any) -> None:
 def add_accept(parser: argparse.ArgumentParser) -> None:
     """`--accept CHECK`, of every command that begins with a preflight."""
     parser.add_argument(
-        "--accept", action="append", default=[], metavar="CHECK",
-        help="an error of this check of the preflight is known and accepted (may be repeated)",
+        "--accept", action="append", default=[], metavar="CHECK", choices=ACCEPTABLE,
+        help=f"an error of this check is known and accepted (may be repeated): {', '.join(ACCEPTABLE)}",
     )  # fmt: skip
 
 

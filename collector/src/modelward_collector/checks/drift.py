@@ -345,11 +345,14 @@ def _followed(
 def _begun(
     followed: Mapping[Key, Followed], known: Mapping[Key, Since], span: Span, steps: Steps | None
 ) -> dict[Key, Since]:
-    """When each began: looked for in the traffic, or as an earlier window found it where that is long ago."""
+    """When each began: looked for in the traffic, or as the window before found it, while that is not known better.
+
+    What drifts without a break began once. A later moment is another change, and does not make the first one later.
+    """
     start = scanned(span).start
     wanted = {key: one for key, one in followed.items() if not ((since := known.get(key)) and since.high <= start)}
     found = locate(wanted, span, steps) if wanted and steps is not None else {}
-    return {**known, **{key: since for key, since in found.items() if since.at is not None or key not in known}}
+    return {**known, **{key: since for key, since in found.items() if key not in known or since.narrows(known[key])}}
 
 
 # -- answers --------------------------------------------------------------------------------------------------------
@@ -403,7 +406,7 @@ def _finding(
         status=status,
         message=message,
         value=_finite(one.score),
-        threshold=_finite(one.leading.floor),
+        threshold=_finite(min(1.0, one.leading.floor)),
         p_value=_finite(one.adjusted),
         since=since,
         segment=where,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from modelward_agent.profile.text import CLASSES, bucket_of
+from modelward_collector.stats.effect import FLOOR
 from modelward_collector.stats.feature import EMPTY, FeatureView
 from modelward_collector.stats.outcome import Outcome
 from modelward_collector.stats.text import RARER, TextView
@@ -15,6 +16,8 @@ def message_of(
     if kind == EMPTY:
         return f"{name} has no values"
     if not drifts:
+        if FLOOR < leading.effect <= leading.floor:
+            return f"{name} differs no more from the reference than the reference's own windows do"
         return f"{name} is distributed as in the reference"
     test, value = leading.name, leading.value
     r, c = reference.numeric, current.numeric

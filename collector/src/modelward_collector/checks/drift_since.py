@@ -60,7 +60,15 @@ class Since:
         if self.at is None:
             return f"since before {_moment(start, now)}"
         low = _moment(self.low, now) if self.low is not None else f"before {_moment(start, now)}"
-        return f"since about {_moment(self.at, now)} ({low} to {_moment(self.high, now)})"
+        # After a day that is named, a time alone would be of that day.
+        named = self.low is not None and self.low.date() != now.date()
+        return f"since about {_moment(self.at, now)} ({low} to {_moment(self.high, now, named=named)})"
+
+    def narrows(self, known: Since) -> bool:
+        """Whether it tells the same change better: within what was known, and in less."""
+        if self.at is None or self.low is None or self.at > known.high:
+            return False
+        return known.low is None or (known.low <= self.at and self.high - self.low < known.high - known.low)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +167,8 @@ def _with(stretches: list[Span], since: Since, scan: Span, step: timedelta) -> l
     return joined if total <= STEPS_MAX * step else stretches
 
 
-def _moment(moment: datetime, now: datetime) -> str:
-    return f"{moment:%H:%M}" if moment.date() == now.date() else f"{moment.day} {moment:%b %H:%M}"
+def _moment(moment: datetime, now: datetime, *, named: bool = False) -> str:
+    return f"{moment.day} {moment:%b %H:%M}" if named or moment.date() != now.date() else f"{moment:%H:%M}"
 
 
 # -- as detail of a finding -----------------------------------------------------------------------------------------
