@@ -1,13 +1,13 @@
 """When a level changed: the likeliest step, an interval that covers as often as it says, and what the check tells."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from modelward_agent.profile import CategoricalSketch, FeatureProfile, NumericSketch, Profile, Segment, merged
+from collector.tests.columns import Draws, Values, rows
+from modelward_agent.profile import Profile, Segment, merged
 from modelward_collector.checks.drift import check_drift
 from modelward_collector.checks.drift_reference import prepare_reference
 from modelward_collector.checks.result import CheckResult, Finding, Status
@@ -19,10 +19,6 @@ from modelward_collector.stats.change_point import ChangePoint, change_point
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 START = datetime(2026, 3, 2, tzinfo=UTC)
 FAR_BACK = 10_000.0
-
-Values = NDArray[np.float64]
-Column = NDArray[np.float64] | NDArray[np.str_]
-Draws = Callable[[np.random.Generator, int], Column]
 
 
 @pytest.fixture
@@ -144,25 +140,6 @@ class Traffic:
     def window(self, span: Span) -> Window:
         inside = [one for start, one in self.minutes.items() if span.start <= start < span.end]
         return Window("fraud", span, {("v1", ()): merged(inside)})
-
-
-def column(values: Column) -> FeatureProfile:
-    made = FeatureProfile()
-    if values.dtype.kind == "f":
-        made.missing = int(np.isnan(values).sum())
-        made.numeric = NumericSketch()
-        made.numeric.update(values[~np.isnan(values)].astype(np.float64))
-    else:
-        made.categorical = CategoricalSketch()
-        made.categorical.update(values.tolist())
-    return made
-
-
-def rows(columns: Mapping[str, Column]) -> Profile:
-    made = Profile()
-    made.features = {name: column(values) for name, values in columns.items()}
-    made.rows = len(next(iter(columns.values())))
-    return made
 
 
 KINDS: dict[str, tuple[Draws, Draws]] = {

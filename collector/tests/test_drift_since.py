@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from modelward_agent.profile import CategoricalSketch, FeatureProfile, NumericSketch, Profile, Segment, merged
+from collector.tests.columns import Draws, Values, rows
+from modelward_agent.profile import Profile, Segment, merged
 from modelward_agent.profile.comoments import CoMoments, squash
 from modelward_collector.checks.drift import check_drift
 from modelward_collector.checks.drift_joint import measure_of_pair
@@ -29,33 +29,10 @@ EU, US = (("region", "eu"),), (("region", "us"),)
 NAMES = ("a", "b", "c")
 RUNS = 60
 
-Values = NDArray[np.float64]
-Column = NDArray[np.float64] | NDArray[np.str_]
-Draws = Callable[[np.random.Generator, int], Column]
-
 
 @pytest.fixture
 def draw() -> np.random.Generator:
     return np.random.default_rng(20260302)
-
-
-def column(values: Column) -> FeatureProfile:
-    made = FeatureProfile()
-    if values.dtype.kind == "f":
-        made.missing = int(np.isnan(values).sum())
-        made.numeric = NumericSketch()
-        made.numeric.update(values[~np.isnan(values)].astype(np.float64))
-    else:
-        made.categorical = CategoricalSketch()
-        made.categorical.update(values.tolist())
-    return made
-
-
-def rows(values: Column) -> Profile:
-    made = Profile()
-    made.rows = len(values)
-    made.features = {"x": column(values)}
-    return made
 
 
 def pair_values(draw: np.random.Generator, r: float, n: int, shift: float = 0.0) -> Values:
@@ -67,9 +44,7 @@ def pair_values(draw: np.random.Generator, r: float, n: int, shift: float = 0.0)
 
 
 def pair_rows(values: Values) -> Profile:
-    made = Profile()
-    made.rows = values.shape[1]
-    made.features = {name: column(mine) for name, mine in zip(NAMES, values, strict=True)}
+    made = rows(dict(zip(NAMES, values, strict=True)))
     made.fold_together(NAMES, values)
     return made
 
@@ -146,10 +121,12 @@ def followed(shift: Shift) -> Measure[Profile]:
 @pytest.mark.parametrize("test", KINDS)
 def test_what_is_followed_of_parts_adds_up_to_that_of_all_their_rows(draw: np.random.Generator, test: str) -> None:
     before, after = KINDS[test]
-    reference, current = (FeatureView.of(side_of(rows(of(draw, 3_000)), "features", "x")) for of in (before, after))
+    reference, current = (
+        FeatureView.of(side_of(rows({"x": of(draw, 3_000)}), "features", "x")) for of in (before, after)
+    )
     outcome = next(one for one in compare(reference, current, FeatureScatter()).outcomes if one.name == test)
     measure = followed(Shift("features", "x", reference.kind, reference, current, FeatureScatter(), outcome))
-    parts = [rows(after(draw, n)) for n in (5, 40, 17)]
+    parts = [rows({"x": after(draw, n)}) for n in (5, 40, 17)]
     read = [measure.of(part) for part in parts]
     value, weight = measure.of(merged(parts))
     assert weight == pytest.approx(sum(one[1] for one in read))
@@ -185,7 +162,7 @@ def test_what_is_followed_of_a_pair_is_the_mean_over_raw_rows(draw: np.random.Ge
         assert weight == pytest.approx(sum(one[1] for one in halves))
         assert value == pytest.approx(sum(one[0] * one[1] for one in halves) / weight)
     assert measure.before[1] == 0, "of rows that are elsewhere the reference's level is not known"
-    assert measure.of(rows(np.zeros(3))) == (0.0, 0.0)
+    assert measure.of(rows({"x": np.zeros(3)})) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize(("before", "after"), [(0.7, 0.0), (0.0, 0.5), (0.9, 0.4), (-0.6, 0.6)])
@@ -215,7 +192,7 @@ def test_a_pairs_sampling_error_is_that_of_raw_rows_or_a_little_more(
 
 def by_region(draw: np.random.Generator, shift: float, each: int = 4) -> dict[Segment, Profile]:
     """Moves in one segment; the other, three times as large, moves against it, so that all rows together do not."""
-    return {EU: rows(draw.normal(shift, 1, each)), US: rows(draw.normal(-shift / 3, 1, 3 * each))}
+    return {EU: rows({"x": draw.normal(shift, 1, each)}), US: rows({"x": draw.normal(-shift / 3, 1, 3 * each)})}
 
 
 def regions(draw: np.random.Generator) -> PreparedReference:

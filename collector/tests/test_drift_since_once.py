@@ -9,7 +9,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from modelward_agent.profile import FeatureProfile, NumericSketch, Profile, Segment
+from collector.tests.columns import rows
+from modelward_agent.profile import Profile, Segment
 from modelward_collector.checks.drift import check_drift
 from modelward_collector.checks.drift_since import Since, from_detail
 from modelward_collector.checks.result import CheckResult, Status
@@ -23,20 +24,11 @@ BEGINS, DAYS = 3.5, 24
 SPEC = ModelSpec.model_validate({"model": "weather"})
 
 
-def rows(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Profile:
-    made = Profile()
-    made.rows = len(values)
-    made.features = {"temp": FeatureProfile()}
-    made.features["temp"].numeric = NumericSketch()
-    made.features["temp"].numeric.update(values)
-    return made
-
-
 def summer() -> dict[datetime, Profile]:
     """Hours of a temperature that begins to rise half-way through the fourth day, and rises on for weeks."""
     draw = np.random.default_rng(20260501)
     risen = [max(0.0, hour / 24 - BEGINS) * 0.4 for hour in range(24 * DAYS)]
-    return {START + hour * HOUR: rows(draw.normal(mean, 1, 200)) for hour, mean in enumerate(risen)}
+    return {START + hour * HOUR: rows({"temp": draw.normal(mean, 1, 200)}) for hour, mean in enumerate(risen)}
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +41,7 @@ def results() -> list[CheckResult]:
         inside = [(at, made) for at, made in hours.items() if span.start <= at < span.end]
         return [(Span(at, at + HOUR), {(): made}) for at, made in inside]
 
-    reference = ReferenceProfile("April", rows(np.random.default_rng(1).normal(0, 1, 20_000)), (), {})
+    reference = ReferenceProfile("April", rows({"temp": np.random.default_rng(1).normal(0, 1, 20_000)}), (), {})
     found: list[CheckResult] = []
     for day in range(DAYS):
         span = Span(START + day * DAY, START + (day + 1) * DAY)
