@@ -21,8 +21,10 @@ from tests.servers.elasticsearch import Elasticsearch
 class SetupNode(Elasticsearch):
     """`state` is the appliance's; `client(user)` asks as one of the users that the setup made."""
 
+    service = "elasticsearch"
+
     def __init__(self, profiles: str = "openldap,kibana") -> None:
-        self._profiles = profiles
+        self.profiles = profiles
         super().__init__()
         self.ca = self.state / "tls" / "ca.crt"
         # The parent made its context from a file that the setup does not hand out.
@@ -38,7 +40,7 @@ class SetupNode(Elasticsearch):
         """What the setup is told."""
         return {
             **example(),
-            "COMPOSE_PROFILES": self._profiles,
+            "COMPOSE_PROFILES": self.profiles,
             "MODELWARD_ADDRESS_ELASTICSEARCH": f"127.0.0.1:{self.port}",
             "MODELWARD_ELASTICSEARCH_DATA": str(self.folder / "data"),
             "MODELWARD_ELASTICSEARCH_LOGS": str(self.folder / "logs"),
@@ -50,7 +52,8 @@ class SetupNode(Elasticsearch):
         return load_site(self.variables, self.state / "site")
 
     def _configure(self, transport: int) -> None:
-        for folder in (self.state, self._config, self.folder / "snapshots"):
+        self.state.mkdir(exist_ok=True)
+        for folder in (self._config, self.folder / "snapshots"):
             folder.mkdir()
         self.render()
         (self._config / "ca.pem").write_bytes((self.state / "tls" / "ca.crt").read_bytes())
@@ -59,10 +62,16 @@ class SetupNode(Elasticsearch):
         """Hand the node its folder, as the setup does; what changed in it."""
         setup = Setup(self.site(), self.state, ROOT)
         setup.prepare()
-        service = BY_NAME["elasticsearch"]
+        service = BY_NAME[self.service]
         owner = None if self._user is None else Owner(self._user, self._user)
         files = setup.rendered(service, str(self._config))
+        content, mode = files["elasticsearch.yml"]
+        files["elasticsearch.yml"] = (self._placed(content), mode)
         return write_folder(self._config, files, owner, keep=service.writable)
+
+    def _placed(self, content: bytes) -> bytes:
+        """Its settings for the place where it runs; one node alone needs no other than the setup's."""
+        return content
 
     def password(self, user: str) -> str:
         """The user's password."""

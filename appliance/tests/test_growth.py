@@ -11,11 +11,8 @@ import pytest
 from elasticsearch import ApiError, TransportError
 
 from appliance.tests.node import SetupNode
-from appliance.tests.sites import ROOT, example
 from modelward_appliance.elasticsearch_users import SETUP_USER
-from modelward_appliance.files import Owner
 from modelward_appliance.services import BY_NAME, ELASTICSEARCH_NODES
-from modelward_appliance.setup import Setup, write_folder
 from modelward_collector.store.elastic import ElasticStore
 from tests.servers.ports import free_port
 
@@ -29,10 +26,9 @@ class ClusterNode(SetupNode):
     """One of the nodes, all with one state folder. `profiles` may be changed before another `render`."""
 
     def __init__(self, service: str, state: Path, transport: int, profiles: str) -> None:
-        self._service = service
+        self.service = service
         self._state = state
         self._transport = transport
-        self.profiles = profiles
         super().__init__(profiles)
 
     @property
@@ -42,39 +38,22 @@ class ClusterNode(SetupNode):
     @property
     def variables(self) -> dict[str, str]:
         addresses = {f"MODELWARD_ADDRESS_{BY_NAME[n].key.upper()}": f"{host}:{self.port}" for n, host in HOSTS.items()}
-        places = {place: str(self.folder / place.lower()) for place in ("DATA", "LOGS", "SNAPSHOTS")}
-        return {
-            **example(),
-            "COMPOSE_PROFILES": self.profiles,
-            **addresses,
-            **{f"MODELWARD_ELASTICSEARCH_{place}": path for place, path in places.items()},
-        }
+        return super().variables | addresses
 
     def _configure(self, transport: int) -> None:
-        self.url = f"https://{HOSTS[self._service]}:{self.port}"
-        for folder in (self._config, self.folder / "snapshots"):
-            folder.mkdir()
-        self.render()
-        (self._config / "ca.pem").write_bytes((self.state / "tls" / "ca.crt").read_bytes())
+        self.url = f"https://{HOSTS[self.service]}:{self.port}"
+        super()._configure(transport)
 
-    def render(self) -> list[str]:
-        setup = Setup(self.site(), self.state, ROOT)
-        setup.prepare()
-        service = BY_NAME[self._service]
-        files = setup.rendered(service, str(self._config))
-        content, mode = files["elasticsearch.yml"]
+    def _placed(self, content: bytes) -> bytes:
         # On loopback, where Elasticsearch does not insist on the limits of a server; and up at once, alone or not.
         everywhere = b"network.host: 0.0.0.0\n"
         assert everywhere in content
         here = {
-            "network.host": HOSTS[self._service],
+            "network.host": HOSTS[self.service],
             "transport.port": self._transport,
             "discovery.initial_state_timeout": "0s",
         }
-        lines = "".join(f"{name}: {value}\n" for name, value in here.items()).encode()
-        files["elasticsearch.yml"] = (content.replace(everywhere, lines), mode)
-        owner = None if self._user is None else Owner(self._user, self._user)
-        return write_folder(self._config, files, owner, keep=service.writable)
+        return content.replace(everywhere, "".join(f"{name}: {value}\n" for name, value in here.items()).encode())
 
     def state_of_cluster(self) -> tuple[str, int] | None:
         """Its colour and how many nodes it has; None where there is none, or none yet that answers."""
