@@ -1,0 +1,40 @@
+"""What people (or `adopt_after`) said is normal from a moment on: the reference of what is named begins anew there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from modelward_collector.span import Span
+
+
+class AcceptanceKind(StrEnum):
+    """What is accepted."""
+
+    NEW_NORMAL = "new_normal"  # what has come since `since` is normal
+    PUT_BACK = "put_back"  # the windows of the reference in `window` that were left out as odd belong to it
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """One decision about a model's reference; all moments are aware UTC.
+
+    `feature` is a feature, an output (`prediction`) or `(joint)`; None: all of them. `version` None: every version.
+    `since` is when the new normal began; of what was put back, the start of `window`. `by` is who said so and `at` when.
+    """
+
+    id: str
+    model: str
+    since: datetime
+    by: str
+    at: datetime
+    feature: str | None = None
+    version: str | None = None
+    reason: str = ""
+    kind: AcceptanceKind = AcceptanceKind.NEW_NORMAL
+    window: Span | None = None
+
+    def concerns(self, version: str, subject: str) -> bool:
+        """Whether it is about this feature or output of this version."""
+        return self.version in (None, version) and self.feature in (None, subject)
