@@ -21,7 +21,7 @@ class Acceptance:
     """One decision about a model's reference; all moments are aware UTC.
 
     `feature` is a feature, an output (`prediction`) or `(joint)`; None: all of them. `version` None: every version.
-    `since` is when the new normal began; of what was put back, the start of `window`. `by` is who said so and `at` when.
+    `since` is when the new normal began; of what was put back, the start of `window`. `by` is who said so, `at` when.
     """
 
     id: str
@@ -35,6 +35,24 @@ class Acceptance:
     kind: AcceptanceKind = AcceptanceKind.NEW_NORMAL
     window: Span | None = None
 
+    @property
+    def subject(self) -> str:
+        """What it is about, in words, but for the model."""
+        what = "everything" if self.feature is None else self.feature
+        return what if self.version is None else f"{what} of version {self.version}"
+
+    def describe(self) -> str:
+        """What was said, for a log line and the audit trail."""
+        said = f"new normal of {self.subject} since {_moment(self.since)} UTC"
+        if self.window is not None:
+            stretch = f"{_moment(self.window.start)} to {_moment(self.window.end)} UTC"
+            said = f"{stretch} belongs to the reference of {self.subject} again"
+        return f"{self.model}: {said}" + (f": {self.reason}" if self.reason else "")
+
     def concerns(self, version: str, subject: str) -> bool:
         """Whether it is about this feature or output of this version."""
         return self.version in (None, version) and self.feature in (None, subject)
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M}"
