@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from collector.tests.store_documents import DAY, NOON, log, result
+from collector.tests.store_documents import NOON, log, result
 from modelward_collector.checks.acceptance import Acceptance, AcceptanceKind
 from modelward_collector.span import Span
 from modelward_collector.store import shape
@@ -21,6 +21,7 @@ from modelward_collector.store.protocol import Alias, Document, Store
 from modelward_collector.store.sqlite import SqliteStore
 
 HOUR = timedelta(hours=1)
+ALWAYS = Span(shape.EPOCH, shape.LATEST)
 ODD = 'ünï "quoted" \\ 漢字 🛫 a~b/c?d#e'
 
 
@@ -53,7 +54,7 @@ def an_acceptance(**changes: Any) -> Acceptance:
 
 
 def stored(store: Store, its_id: str) -> dict[str, Any]:
-    (found,) = (item for item in store.events(Alias.AUDIT, DAY).items if item["_id"] == its_id)
+    (found,) = (item for item in store.events(Alias.AUDIT, ALWAYS).items if item["_id"] == its_id)
     return dict(found)
 
 
@@ -78,6 +79,7 @@ def test_an_acceptance_is_a_line_of_the_audit_trail(store: Store) -> None:
     said = an_acceptance()
     accept(store, said)
     line = stored(store, said.id)
+    assert abs(shape.moment(line["@timestamp"]) - datetime.now(UTC)) < HOUR
     assert (line["kind"], line["event"]["action"], line["user"]["name"], line["by"]) == (
         "acceptance",
         "accept",
@@ -86,7 +88,7 @@ def test_an_acceptance_is_a_line_of_the_audit_trail(store: Store) -> None:
     )
     assert line["event"] == {"action": "accept", "outcome": "success", "reason": "the new routes"}
     assert line["message"] == ("delay: new normal of distance of version 3 since 2026-02-28 14:00 UTC: the new routes")
-    (found,) = store.events(Alias.AUDIT, DAY, text="distance").items
+    (found,) = store.events(Alias.AUDIT, ALWAYS, text="distance").items
     assert found["_id"] == said.id
 
 
@@ -103,8 +105,8 @@ def test_a_window_that_was_put_back_says_so(store: Store) -> None:
 
 def test_acceptances_are_of_one_model_and_oldest_first(store: Store) -> None:
     first, second, third = (an_acceptance(at=NOON + hours * HOUR) for hours in range(3))
-    for said in (second, third, first, an_acceptance(model="fraud")):
-        accept(store, said)
+    accept(store, second, third)
+    accept(store, first, an_acceptance(model="fraud"))
     store.create([replace(log("other", model="delay"), alias=Alias.AUDIT)])
     assert acceptances(store, "delay") == [first, second, third]
     assert acceptances(store, "unknown") == []
@@ -112,8 +114,7 @@ def test_acceptances_are_of_one_model_and_oldest_first(store: Store) -> None:
 
 def test_acceptances_of_one_moment_are_in_the_order_they_were_made_in(store: Store) -> None:
     said = [an_acceptance(feature=f"f{number}") for number in range(5)]
-    for one in said:
-        accept(store, one)
+    accept(store, *said)
     assert acceptances(store, "delay") == said
 
 
@@ -128,9 +129,7 @@ def test_until_a_moment_are_those_that_were_made_by_it(store: Store) -> None:
 
 def test_more_than_a_page_of_acceptances_is_read_whole(store: Store) -> None:
     said = [an_acceptance(at=NOON + number * timedelta(seconds=1)) for number in range(1_203)]
-    from modelward_collector.store.acceptances import _document
-
-    store.create([Document(Alias.AUDIT, one.id, _document(one)) for one in said])
+    accept(store, *said)
     assert acceptances(store, "delay") == said
 
 
@@ -141,7 +140,7 @@ def test_the_same_acceptance_again_changes_nothing(store: Store) -> None:
     assert acceptances(store, "delay") == [said]
 
 
-@pytest.mark.parametrize("changes", [{"id": ""}, {"at": datetime(1200, 1, 1, tzinfo=UTC)}])
+@pytest.mark.parametrize("changes", [{"id": ""}, {"id": "x" * 513}])
 def test_what_the_store_refuses_is_an_error_and_not_accepted(store: Store, changes: dict[str, Any]) -> None:
     with pytest.raises(AcceptanceRefusedError, match="the store refuses the acceptance of delay"):
         accept(store, an_acceptance(**changes))
@@ -160,6 +159,7 @@ def test_a_record_that_does_not_fit_is_left_out_and_said_once(store: Store, capl
         {**sound, "acceptance": {**said, "kind": "of tomorrow"}},
         {**sound, "acceptance": {**said, "since": "yesterday"}},
         {**sound, "acceptance": {**said, "since": "0900-01-01T00:00:00Z"}},
+        {**sound, "acceptance": {**said, "at": None}},
         {**sound, "acceptance": {**said, "feature": 5}},
         {**sound, "acceptance": {**said, "kind": "put_back"}},
         {**sound, "acceptance": {**said, "kind": ["put_back"]}},

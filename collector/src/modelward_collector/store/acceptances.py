@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from modelward_collector.checks.acceptance import Acceptance, AcceptanceKind
@@ -22,6 +22,7 @@ ACCEPT: Final = "accept"
 """Their `event.action`."""
 
 A_PAGE: Final = 1_000
+_ALWAYS: Final = Span(shape.EPOCH, shape.LATEST)
 
 _MOST_REMEMBERED: Final = 10_000
 _unreadable: set[tuple[str, str]] = set()
@@ -37,29 +38,29 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
-def accept(store: Store, acceptance: Acceptance) -> None:
-    """Keep it: once this returns it is in the audit trail, and every check from now on goes by it.
+def accept(store: Store, *said: Acceptance) -> None:
+    """Keep them: once this returns they are in the audit trail, and every check from now on goes by them.
 
-    The same one again changes nothing. `AcceptanceRefusedError` when the store refuses it, `StoreUnavailableError` when
+    The same one again changes nothing. `AcceptanceRefusedError` when the store refuses one, `StoreUnavailableError` when
     it does not answer.
     """
-    (answer,) = store.create([Document(Alias.AUDIT, acceptance.id, _document(acceptance))])
-    if answer.outcome is Outcome.REJECTED:
-        raise AcceptanceRefusedError(f"the store refuses the acceptance of {acceptance.model}: {answer.reason}")
-    logger.info("%s accepted: %s", acceptance.by, acceptance.describe())
+    answers = store.create([Document(Alias.AUDIT, one.id, _document(one)) for one in said])
+    for one, answer in zip(said, answers, strict=True):
+        if answer.outcome is Outcome.REJECTED:
+            raise AcceptanceRefusedError(f"the store refuses the acceptance of {one.model}: {answer.reason}")
+        logger.info("%s accepted: %s", one.by, one.describe())
 
 
 def acceptances(store: Store, model: str, *, until: datetime | None = None) -> list[Acceptance]:
     """What was said of the model, at `until` at the latest where that is given; oldest first.
 
-    One query that finds them by their kind, whatever else the trail has. A record that does not fit is left out and
-    logged once. `StoreUnavailableError` when the store does not answer.
+    One query that finds them by their kind, whatever else the trail has; a model has few. A record that does not fit is
+    left out and logged once. `StoreUnavailableError` when the store does not answer.
     """
-    span = Span(shape.EPOCH, shape.LATEST if until is None else until + shape.MICROSECOND)
     found: list[Acceptance] = []
     after: str | None = None
     while True:
-        page = store.events(Alias.AUDIT, span, model=model, kind=ACCEPTANCE, limit=A_PAGE, after=after)
+        page = store.events(Alias.AUDIT, _ALWAYS, model=model, kind=ACCEPTANCE, limit=A_PAGE, after=after)
         for document in page.items:
             try:
                 found.append(_acceptance(document))
@@ -67,13 +68,19 @@ def acceptances(store: Store, model: str, *, until: datetime | None = None) -> l
                 _leave_out(model, shape.text(document.get("_id")), error)
         after = page.after
         if after is None:
-            return found[::-1]
+            break
+    return sorted((one for one in reversed(found) if until is None or one.at <= until), key=lambda one: one.at)
 
 
 def _document(acceptance: Acceptance) -> dict[str, Any]:
     """As it is stored; the names are ECS's where it has one."""
     event = {"action": ACCEPT, "outcome": "success", "reason": acceptance.reason}
-    said: dict[str, Any] = {"kind": acceptance.kind, "since": shape.rfc3339(acceptance.since)}
+    said: dict[str, Any] = {
+        "kind": acceptance.kind,
+        "since": shape.rfc3339(acceptance.since),
+        # By the collector's clock, which may be that of replayed data; the trail goes by the wall.
+        "at": shape.rfc3339(acceptance.at),
+    }
     if acceptance.feature is not None:
         said["feature"] = acceptance.feature
     if acceptance.window is not None:
@@ -82,7 +89,7 @@ def _document(acceptance: Acceptance) -> dict[str, Any]:
             "end": shape.rfc3339(acceptance.window.end),
         }
     return {
-        "@timestamp": shape.rfc3339(acceptance.at),
+        "@timestamp": shape.rfc3339(datetime.now(UTC)),
         "kind": ACCEPTANCE,
         "model": acceptance.model,
         **({} if acceptance.version is None else {"version": acceptance.version}),
@@ -108,7 +115,7 @@ def _acceptance(document: Mapping[str, Any]) -> Acceptance:
         model=_text(document.get("model"), "model"),
         since=shape.moment(said.get("since"), "acceptance.since"),
         by=_text(document.get("by"), "by"),
-        at=shape.moment(document.get("@timestamp")),
+        at=shape.moment(said.get("at"), "acceptance.at"),
         feature=_optional(said.get("feature"), "acceptance.feature"),
         version=_optional(document.get("version"), "version"),
         reason=_optional(event.get("reason") if isinstance(event, Mapping) else None, "event.reason") or "",
