@@ -30,7 +30,7 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("command", ["up", "run", "check-config", "status", "run-check", "version"])
+@pytest.mark.parametrize("command", ["up", "run", "check-config", "status", "run-check", "accept", "version"])
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])

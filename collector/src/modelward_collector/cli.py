@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import importlib.util
 import json
 import logging
 import os
+import socket
 import sys
 import urllib.error
 import urllib.parse
@@ -19,6 +21,7 @@ from typing import Any
 from modelward_agent.durations import parse_duration
 from modelward_agent.settings import SettingsError
 from modelward_collector import __version__
+from modelward_collector.checks.acceptance import Acceptance
 from modelward_collector.checks.result import CheckKind, CheckResult, Status
 from modelward_collector.config import DEFAULT_PORT, ClockKind, load_config
 from modelward_collector.store.protocol import StoreUnavailableError
@@ -93,6 +96,22 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--json", action="store_true", help="print JSON")
     _config(sub)
 
+    sub = command("accept", "accept what drifts of a model as its new normal, and check it anew", _accept)
+    sub.add_argument("model", metavar="MODEL")
+    sub.add_argument("--feature", help="this feature, output or (joint) alone (each that drifts)")
+    sub.add_argument("--version", help="this version alone (every version)")
+    sub.add_argument("--since", type=_moment, help="when the new normal began, RFC 3339 (since when it drifts)")
+    sub.add_argument("--reason", default="", metavar="TEXT", help="why, for those who read the audit trail")
+    sub.add_argument(
+        "--put-back",
+        type=_stretch,
+        metavar="FROM[/TO]",
+        help="the reference's windows in this day or stretch, left out as odd, belong to it after all",
+    )
+    sub.add_argument("--list", action="store_true", help="list what was accepted of the model, and change nothing")
+    sub.add_argument("--json", action="store_true", help="print JSON")
+    _config(sub)
+
     sub = command("suggest-rules", "infer a model's schema and expectations from its reference", _suggest_rules)
     sub.add_argument("model", metavar="MODEL")
     sub.add_argument(
@@ -142,6 +161,15 @@ def _moment(text: str) -> datetime:
     except ValueError as error:
         raise argparse.ArgumentTypeError(f'"{text}" is not a moment; write for example 2026-03-01T00:00:00Z') from error
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _stretch(text: str) -> Any:
+    from modelward_collector.accepting import stretch
+
+    try:
+        return stretch(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 # -- commands ------------------------------------------------------------------------------------------------------
@@ -270,6 +298,55 @@ def _run_check(options: argparse.Namespace) -> int:
     return 1 if any(result.status is Status.ERROR for result in results) else 0
 
 
+def _accept(options: argparse.Namespace) -> int:
+    from modelward_collector.accepting import Asked, NotAcceptedError, accept, proposed
+    from modelward_collector.app import build
+    from modelward_collector.store.acceptances import AcceptanceRefusedError, acceptances, to_json
+
+    collector = build(load_config(options.config))
+    context = collector.context
+    try:
+        context.store.setup()
+        if options.list:
+            found = acceptances(context.store, options.model)
+            if options.json:
+                print(json.dumps([to_json(one) for one in found], indent=2, ensure_ascii=False))
+            else:
+                print(_accepted_table(found) if found else f"Nothing of {options.model} was ever accepted.")
+            return 0
+        said = proposed(
+            context,
+            Asked(
+                options.model, _who(), options.feature, options.version, options.since, options.reason, options.put_back
+            ),
+        )
+        accepted = accept(context, said)
+    except (NotAcceptedError, AcceptanceRefusedError) as error:
+        print(f"modelward: {error}", file=sys.stderr)
+        return BAD_CONFIGURATION
+    finally:
+        collector.stop()
+    if accepted.problem:
+        print(f"modelward: accepted, but the drift check failed: {accepted.problem}", file=sys.stderr)
+    if options.json:
+        results = [result.to_document() for result in accepted.results]
+        shown = {"acceptances": [to_json(one) for one in accepted.acceptances], "results": results}
+        print(json.dumps(shown, indent=2, ensure_ascii=False, default=str))
+    else:
+        lines = [f"accepted by {one.by}: {one.describe()}" for one in accepted.acceptances]
+        lines += dict.fromkeys(one.follows() for one in accepted.acceptances)
+        print("\n\n".join(["\n".join(lines), *(_shown(result) for result in accepted.results)]))
+    return 1 if accepted.problem or any(result.status is Status.ERROR for result in accepted.results) else 0
+
+
+def _who() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # as in a container, where a number is all that there is
+        user = f"user {os.getuid()}"
+    return f"{user} on {socket.gethostname()}"
+
+
 def _suggest_rules(options: argparse.Namespace) -> int:
     from modelward_agent.profile.reference import ReferenceFileError
     from modelward_collector.suggest_command import SuggestError, suggested_file
@@ -345,6 +422,17 @@ def _shown(result: CheckResult) -> str:
     if findings:
         lines += ["  " + line for line in _table(findings).splitlines()]
     return "\n".join(lines)
+
+
+def _accepted_table(found: Sequence[Acceptance]) -> str:
+    rows = [["AT", "BY", "WHAT", "OF", "VERSION", "REASON"]]
+    for one in found:
+        what = f"new normal since {one.since:%Y-%m-%d %H:%M}"
+        if one.window is not None:
+            what = f"put back {one.window.start:%Y-%m-%d %H:%M} to {one.window.end:%Y-%m-%d %H:%M}"
+        of = "everything" if one.feature is None else one.feature
+        rows.append([f"{one.at:%Y-%m-%d %H:%M}", one.by, what, of, one.version or "all", one.reason])
+    return _table(rows)
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

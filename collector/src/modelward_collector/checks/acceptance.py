@@ -49,6 +49,14 @@ class Acceptance:
             said = f"{stretch} belongs to the reference of {self.subject} again"
         return f"{self.model}: {said}" + (f": {self.reason}" if self.reason else "")
 
+    def follows(self) -> str:
+        """What becomes of it, in a sentence for who accepts it."""
+        if self.window is not None:
+            return f"{self.subject} is compared with that stretch of the reference too from now on"
+        whose = "its" if self.feature else "the"
+        since = f"{whose} traffic since {_moment(self.since)} UTC"
+        return f"{self.subject} is compared with {since} from now on; the reference begins anew there"
+
     def concerns(self, version: str, subject: str) -> bool:
         """Whether it is about this feature or output of this version."""
         return self.version in (None, version) and self.feature in (None, subject)

@@ -41,8 +41,8 @@ def new_id() -> str:
 def accept(store: Store, *said: Acceptance) -> None:
     """Keep them: once this returns they are in the audit trail, and every check from now on goes by them.
 
-    The same one again changes nothing. `AcceptanceRefusedError` when the store refuses one, `StoreUnavailableError` when
-    it does not answer.
+    The same one again changes nothing. `AcceptanceRefusedError` when the store refuses one, and `StoreUnavailableError`
+    when it does not answer.
     """
     answers = store.create([Document(Alias.AUDIT, one.id, _document(one)) for one in said])
     for one, answer in zip(said, answers, strict=True):
@@ -70,6 +70,23 @@ def acceptances(store: Store, model: str, *, until: datetime | None = None) -> l
         if after is None:
             break
     return sorted((one for one in reversed(found) if until is None or one.at <= until), key=lambda one: one.at)
+
+
+def to_json(acceptance: Acceptance) -> dict[str, Any]:
+    """Its fields as JSON has them."""
+    window = acceptance.window
+    return {
+        "id": acceptance.id,
+        "model": acceptance.model,
+        "kind": acceptance.kind.value,
+        "feature": acceptance.feature,
+        "version": acceptance.version,
+        "since": shape.rfc3339(acceptance.since),
+        "window": None if window is None else {"start": shape.rfc3339(window.start), "end": shape.rfc3339(window.end)},
+        "by": acceptance.by,
+        "at": shape.rfc3339(acceptance.at),
+        "reason": acceptance.reason,
+    }
 
 
 def _document(acceptance: Acceptance) -> dict[str, Any]:
