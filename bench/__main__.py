@@ -20,6 +20,7 @@ BENCHES = {
     "console": ["bench/console.py"],
     "cycle": ["bench/cycle.py"],
     "verdicts": ["bench/verdicts.py"],
+    "lasting": ["bench/lasting.py"],
     "estimates": ["bench/estimates.py"],
     "forecast": ["bench/forecast.py"],
     "kill -9": ["bench/kill9.py", "--kills", "200"],
