@@ -14,7 +14,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from modelward_agent.settings import SettingsError, read_secret
 from modelward_collector import __version__
-from modelward_collector.api import agents, checks, documents, models, profiles, results, watch
+from modelward_collector.api import acceptances, agents, checks, documents, models, profiles, results, watch
 from modelward_collector.api.alerts import alerts_router
 from modelward_collector.api.bulk import bulk_router
 from modelward_collector.api.guard import LOOPBACK_NAMES, Guard
@@ -211,7 +211,7 @@ def _guard_with_logins(app: FastAPI, access: Access, site: Site, config: Collect
 def _v1() -> APIRouter:
     """The API; a model's name may hold slashes, so the route of the bare model comes after all that end otherwise."""
     router = APIRouter(prefix="/api/v1")
-    for part in (agents, checks, documents, results, profiles, models):
+    for part in (agents, checks, acceptances, documents, results, profiles, models):
         router.include_router(part.router)
     router.add_api_route("/models/{model:path}", models.model, methods=["GET"], tags=["models"])
     return router
