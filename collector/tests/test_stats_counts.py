@@ -51,11 +51,39 @@ def test_the_share_test_is_exact_far_out_and_at_any_size() -> None:
     assert hypergeometric_p(500_000, 10**6, 0, 10**5) == 0
 
 
-def test_shares_that_moved_by_less_than_half_a_point_are_trivial() -> None:
-    outcome = share_test("missing", (0, 10**6), (3_000, 10**6))
+def counted(reference: float, current: float, rows: int = 10**6) -> float:
+    return share_test("missing", (round(reference * rows), rows), (round(current * rows), rows)).counted_p
+
+
+def test_shares_that_moved_by_less_than_half_a_point_and_did_not_double_are_trivial() -> None:
+    outcome = share_test("missing", (10_000, 10**6), (14_800, 10**6))
     assert outcome.p is not None
     assert outcome.p < 1e-100
     assert outcome.counted_p == 1
+    assert counted(0.0005, 0.0008) == 1
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.0005, 0.005), (0.002, 0.0065), (0.0, 0.003)])
+def test_a_rare_value_that_became_much_more_or_less_frequent_is_no_trifle(before: float, after: float) -> None:
+    assert counted(before, after) < 1e-100
+    assert counted(after, before) < 1e-100
+
+
+def test_a_few_rows_of_a_rare_value_are_a_trifle() -> None:
+    assert share_test("missing", (10, 10**6), (15, 4_000)).counted_p == 1
+    assert share_test("missing", (10, 10**6), (25, 8_000)).counted_p < 1e-20
+
+
+@given(st.integers(0, 10_000), st.integers(0, 10_000))
+@settings(max_examples=100, deadline=None)
+def test_a_share_and_its_rest_give_the_same_answer(hits: int, now: int) -> None:
+    one, rest = (
+        share_test("a", (hits, 10_000), (now, 10_000)),
+        share_test("b", (10_000 - hits, 10_000), (10_000 - now, 10_000)),
+    )
+    assert one.value == pytest.approx(-rest.value)
+    assert one.effect == pytest.approx(rest.effect, abs=1e-6)
+    assert one.counted_p == pytest.approx(rest.counted_p, rel=1e-6, abs=1e-290)
 
 
 def test_homogeneity_is_pearsons_or_the_likelihood_ratio_whichever_is_smaller() -> None:

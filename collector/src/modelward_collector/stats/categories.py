@@ -65,7 +65,7 @@ def category_tests(
     """`chi_squared`, `linf` (the one category that moved most), `psi` and `js`; the last two without a p-value.
 
     `chi_squared` is approximate, with small cells pooled. `linf` is exact for each category (hypergeometric), with
-    Bonferroni's correction for the categories of at least five rows; its `value` is the largest difference of shares
+    Bonferroni's correction for the categories of at least five rows (none for two: one is the rest of the other); its `value` is the largest difference of shares
     (L-infinity).
     """
     scatter = scatter or CategoryScatter()
@@ -105,6 +105,11 @@ def frequent(
         np.append(reference[kept], reference[~kept].sum()),
         np.append(current[kept], current[~kept].sum()),
     )
+
+
+def two_in_all(reference: CategoryView, current: CategoryView) -> bool:
+    """Whether both sides together have at most two categories, each counted exactly: one share tells everything."""
+    return reference.error == 0 and current.error == 0 and len({*reference.counts, *current.counts}) <= 2
 
 
 def new_categories(reference: CategoryView, current: CategoryView) -> list[str]:
@@ -151,6 +156,9 @@ def _largest(
     se = np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m) + np.array([scatter.shares.get(x, 0.0) ** 2 for x in names]))
     z = np.divide(np.abs(gap), se, out=np.zeros_like(gap), where=se > 0)
     largest = judged[np.argsort(-z[judged])[:EXACT_CANDIDATES]]
+    two = two_in_all(reference, current)
+    if two:  # named by the rarer, whose change says more
+        largest = judged[np.argsort(pooled[judged], kind="stable")[:1]]
     outcomes = [
         share_test(
             "linf",
@@ -163,7 +171,7 @@ def _largest(
         for i in largest
     ]
     best = min(outcomes, key=lambda outcome: (outcome.counted_p, outcome.p or 0.0, -outcome.effect))
-    p = min(1.0, (best.p or 0.0) * len(judged))
+    p = min(1.0, (best.p or 0.0) * (1 if two else len(judged)))
     return Outcome("linf", best.value, p, best.effect, best.floor, best.subject)
 
 

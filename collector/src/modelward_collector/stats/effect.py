@@ -18,7 +18,13 @@ FLOOR = 0.025
 """Smaller distances are trivial however significant: 0.06 standard deviations, variance x 1.09, 2.7 points of 30%."""
 
 SHARE_FLOOR = 0.005
-"""Shares that moved by less than half a point are trivial too: near 0 the distance alone is too strict."""
+"""Shares that moved by less than half a point are trivial too: near 0 the distance alone is too strict …"""
+
+SHARE_FACTOR = 2.0
+"""… unless their odds changed by this factor at least, either way: 0.05% to 0.5% is a matter, to 0.08% is not …"""
+
+SHARE_ROWS = 20
+"""… and so many rows of the window are there, or are missing, because of it: fewer are one burst of a rare thing."""
 
 
 def normal_shift_distance(shift: float) -> float:
@@ -49,6 +55,22 @@ def share_distance(reference: float, current: float) -> float:
     middle = (reference + current) / 2
     divergence = _entropy(middle) - (_entropy(reference) + _entropy(current)) / 2
     return math.sqrt(max(0.0, divergence))
+
+
+def share_is_trivial(reference: float, current: float, rows: int) -> bool:
+    """Whether shares of a reference and of a window of so many `rows` are too near to each other to matter.
+
+    The same for a share and for its complement: odds tell by what factor either has changed.
+    """
+    moved = abs(current - reference)
+    if moved >= SHARE_FLOOR:
+        return False
+    low, high = sorted((_odds(reference), _odds(current)))
+    return high < SHARE_FACTOR * low or moved * rows < SHARE_ROWS
+
+
+def _odds(share: float) -> float:
+    return share / (1 - share) if share < 1 else math.inf
 
 
 def _entropy(share: float) -> float:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modelward_agent.profile import FeatureProfile
-from modelward_collector.stats.categories import CategoryScatter, CategoryView, category_tests
+from modelward_agent.profile import FeatureProfile, NumericSketch
+from modelward_collector.stats.categories import CategoryScatter, CategoryView, category_tests, two_in_all
 from modelward_collector.stats.combine import cauchy_combination
 from modelward_collector.stats.effect import FLOOR
 from modelward_collector.stats.ks import ks_test
@@ -49,7 +50,17 @@ WEIGHTS: Mapping[str, Mapping[str, float]] = {
     EMPTY: {"missing": 0.5, "type": 0.5},
 }
 """What each test gets of a feature's error probability; fixed, whatever the data. Mean and variance are exact at any
-number of rows and get most; a changed type or missing share is rarely subtle and needs little."""
+number of rows and get most; a changed type or missing share is rarely subtle and needs little. What has two values on
+both sides together, whether numbers, strings or booleans, is judged as a boolean."""
+
+BOOLEAN_NAMES = {"0": "false", "1": "true"}
+"""Booleans and the numbers 0 and 1 are the same two values."""
+
+_WHOLE = 0.01
+"""A count that is computed from a mean is a whole number to within rounding; more than this off it is none."""
+
+_ROUNDING = 1e-9
+"""Relative rounding of a sum of squares: fewer than one row of a billion could hide in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +84,8 @@ class FeatureView:
 
     Strings are text when most look like it and most are different from each other, else categories. `types` counts
     present rows by type, `examined` strings of which it is known whether they look like text. `edges` are the bins of
-    the index when this is the reference.
+    the index when this is the reference. `pair` are the values of numbers and booleans when there are at most two of
+    them, exactly known; then `categories` are these two.
     """
 
     kind: str
@@ -87,6 +99,7 @@ class FeatureView:
     edges: NDArray[np.float64] | None = None
     text: TextView | None = None
     examined: int = 0
+    pair: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, feature: FeatureProfile) -> FeatureView:
@@ -97,9 +110,12 @@ class FeatureView:
             kind = TEXT
         numeric = NumericView.of(feature.numeric) if feature.numeric is not None and feature.numeric.n else None
         categories: CategoryView | None = None
-        if kind == BOOLEAN:
+        pair: tuple[float, ...] = ()
+        if kind in (NUMERIC, BOOLEAN):
+            pair, categories = two_values(feature)
+        if kind == BOOLEAN and categories is None:
             categories = boolean_view(feature)
-        elif feature.categorical is not None and feature.categorical.n:
+        elif categories is None and feature.categorical is not None and feature.categorical.n:
             categories = CategoryView.of(feature.categorical)
         projections: tuple[NumericView, ...] = ()
         vector = feature.vector
@@ -117,6 +133,7 @@ class FeatureView:
             edges=decile_edges(numeric) if numeric is not None else None,
             text=TextView.of(feature.text) if feature.text is not None and feature.text.n else None,
             examined=max(0, feature.strings - feature.unexamined),
+            pair=pair,
         )
 
     @property
@@ -139,8 +156,69 @@ def is_text(feature: FeatureProfile) -> bool:
 
 
 def boolean_view(feature: FeatureProfile) -> CategoryView:
-    """The booleans as two categories, with exact counts."""
-    return CategoryView(feature.booleans, {"true": feature.true, "false": feature.false})
+    """The booleans as two categories, with exact counts; with the numbers when those are all 0 or 1."""
+    numbers = two_numbers(feature.numeric) if feature.numeric is not None else {}
+    if not numbers or not numbers.keys() <= {0.0, 1.0}:
+        numbers = {}
+    true, false = feature.true + numbers.get(1.0, 0), feature.false + numbers.get(0.0, 0)
+    return CategoryView(true + false, {"true": true, "false": false})
+
+
+def two_numbers(sketch: NumericSketch) -> dict[float, int]:
+    """How often each value came, when there are at most two different ones; nothing when there are more, or none.
+
+    Values between a and b have at most the variance (b - mean) (mean - a), and that only when all are a or b (Bhatia
+    and Davis, 2000), so that count, mean, variance and extremes tell, and tell how many are which. Two values that are
+    close to each other and far from 0 are not told from more; their mean is rounded too much.
+    """
+    n, low, high = sketch.n, sketch.minimum, sketch.maximum
+    if n == 0:
+        return {}
+    if low == high:
+        return {low: n}
+    width = high - low
+    upper = n * ((sketch.moments.mean - low) / width)
+    if not math.isfinite(upper) or abs(upper - round(upper)) > _WHOLE:
+        return {}
+    high_n = round(upper)
+    largest = high_n * (n - high_n) / n
+    if not abs(sketch.moments.m2 / width / width - largest) <= _ROUNDING * largest:
+        return {}
+    return {low: n - high_n, high: high_n}
+
+
+def two_values(feature: FeatureProfile) -> tuple[tuple[float, ...], CategoryView | None]:
+    """The different values of numbers and booleans, ascending, and them as categories; nothing when more than two."""
+    numbers = two_numbers(feature.numeric) if feature.numeric is not None else {}
+    if feature.booleans:
+        if feature.numeric is not None and feature.numeric.n and not (numbers and numbers.keys() <= {0.0, 1.0}):
+            return (), None
+        view = boolean_view(feature)
+        return tuple(value for value, name in ((0.0, "false"), (1.0, "true")) if view.counts[name]), view
+    if not numbers:
+        return (), None
+    counts = {_named(value): count for value, count in numbers.items()}
+    return tuple(sorted(numbers)), CategoryView(sum(numbers.values()), counts)
+
+
+def _named(value: float) -> str:
+    return f"{int(value)}" if value == int(value) and abs(value) < 2**53 else repr(value)
+
+
+def two_valued(reference: FeatureView, current: FeatureView) -> bool:
+    """Whether numbers and booleans of both sides together have two different values; not when each has one number."""
+    if not (reference.pair and current.pair) or len({*reference.pair, *current.pair}) > 2:
+        return False
+    return reference.numeric is None or current.numeric is None or len(reference.pair) + len(current.pair) > 2
+
+
+def _named_alike(reference: CategoryView, current: CategoryView) -> CategoryView:
+    """The current one with the names of the reference, where one has booleans and the other 0 and 1."""
+    theirs = {*reference.counts, *current.counts}
+    if theirs <= {"0", "1"} or theirs <= {"false", "true"} or not theirs <= {"0", "1", "false", "true"}:
+        return current
+    names = BOOLEAN_NAMES if "false" in reference.counts else {name: digit for digit, name in BOOLEAN_NAMES.items()}
+    return replace(current, counts={names.get(name, name): count for name, count in current.counts.items()})
 
 
 def type_counts(feature: FeatureProfile) -> dict[str, int]:
@@ -178,17 +256,27 @@ def compare(
     """
     scatter = scatter or FeatureScatter()
     kind = reference.kind if reference.kind != EMPTY else current.kind
+    two = two_valued(reference, current)
+    if two and reference.categories is not None and current.categories is not None:
+        current = replace(current, categories=_named_alike(reference.categories, current.categories))
     outcomes = [
-        *_by_kind(kind, reference, current, scatter, floor),
+        *_by_kind(BOOLEAN if two else kind, reference, current, scatter, floor),
         share_test(
             "missing", (reference.missing, reference.rows), (current.missing, current.rows), scatter.missing, floor
         ),
         _type_test(kind, reference, current, floor),
     ]
-    weights = WEIGHTS[kind]
+    weights = WEIGHTS[BOOLEAN if two or _two_strings(kind, reference, current) else kind]
     judged = [outcome for outcome in outcomes if outcome.name in weights]
     p = cauchy_combination([outcome.counted_p for outcome in judged], [weights[outcome.name] for outcome in judged])
     return Comparison(kind, tuple(outcomes), p, weights)
+
+
+def _two_strings(kind: str, reference: FeatureView, current: FeatureView) -> bool:
+    """Whether it is of strings, and both sides together have at most two different ones."""
+    if kind != CATEGORICAL or reference.categories is None or current.categories is None:
+        return False
+    return two_in_all(reference.categories, current.categories)
 
 
 def _by_kind(
@@ -247,16 +335,22 @@ def _embedding_tests(
 
 
 def _type_test(kind: str, reference: FeatureView, current: FeatureView, floor: float) -> Outcome:
-    """Share of present rows that are not of the feature's type; an embedding of another dimension is not."""
+    """Share of present rows that are not of the feature's type; an embedding of another dimension is not.
+
+    False and true are the numbers 0 and 1 where a side has nothing else: a model is given the same.
+    """
     if reference.present == 0 or current.present == 0:
         return Outcome("type", 0.0, NOT_APPLICABLE, 0.0, floor)
     kind = CATEGORICAL if kind == TEXT else kind
-    same = current.types.get(kind, 0)
+    alike = {kind}
+    if kind in (NUMERIC, BOOLEAN) and all(side.pair and {*side.pair} <= {0.0, 1.0} for side in (reference, current)):
+        alike = {NUMERIC, BOOLEAN}
+    before, same = (sum(side.types.get(name, 0) for name in alike) for side in (reference, current))
     if kind == EMBEDDING and reference.dimension != current.dimension:
         same = 0
     return share_test(
         "type",
-        (reference.present - reference.types.get(kind, 0), reference.present),
+        (reference.present - before, reference.present),
         (current.present - same, current.present),
         0.0,
         floor,

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from modelward_collector.stats.effect import FLOOR, SHARE_FLOOR, share_distance
+from modelward_collector.stats.effect import FLOOR, share_distance, share_is_trivial
 from modelward_collector.stats.normal import two_sided
 from modelward_collector.stats.outcome import NOT_APPLICABLE, Outcome
 from modelward_collector.stats.scatter import ALLOWED_SDS
@@ -41,13 +41,14 @@ def share_test(
 ) -> Outcome:
     """Compare (hits, rows) of both sides; `value` is the difference of the shares, in [-1, 1].
 
-    `process_sd` is the standard deviation of windows' shares beyond sampling noise.
+    What is too small to matter (`share_is_trivial`) has no effect; everything that is a share is judged here, and hits
+    and misses give the same answer. `process_sd` is the standard deviation of windows' shares beyond sampling noise.
     """
     (x, n), (y, m) = reference, current
     if n == 0 or m == 0 or x + y in (0, n + m):
         return Outcome(name, 0.0, NOT_APPLICABLE, 0.0, floor, subject)
     p, q = x / n, y / m
-    if abs(q - p) < SHARE_FLOOR:
+    if share_is_trivial(p, q, m):
         return Outcome(name, q - p, hypergeometric_p(x, n, y, m), 0.0, floor, subject)
     pooled = (x + y) / (n + m)
     sampling = pooled * (1 - pooled) * (1 / n + 1 / m)
