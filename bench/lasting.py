@@ -1,8 +1,8 @@
 """Drift verdicts in use: one collector at its defaults, fed hour by hour from a model's first row to day 60 or 90.
 
 Everything goes through the collector that `build` makes, its engine and its SQLite store: each hour's profile is
-stored, the drift check runs at the hour's end, and maintenance once a day. What is drawn depends on the seeds alone, not
-on processes or on other rows. Exits with 1 when a row does not hold.
+stored, the drift check runs at the hour's end, and maintenance once a day. What is drawn depends on the seeds alone,
+not on processes or on other rows. Exits with 1 when a row does not hold.
 
     python bench/lasting.py                            all of it, in two processes
     python bench/lasting.py --quick                    fewer features, days and draws, for work on the verdict
@@ -33,6 +33,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # processes side by side, not threads
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from bench import lasting_cases, lasting_odd, lasting_peers
 from bench.rows import Row, report
 from bench.traffic import MIXED, MONDAY, THURSDAY, Creep, Draw, Step, Traffic
 from bench.watched import VERBOSE, Accepting, Said, always, near, progress, watch
@@ -374,6 +375,79 @@ def relapse_rows(size: Size, runs: Sequence[Followed]) -> list[Row]:
     return rows
 
 
+# -- references with odd days, peers, and cases ----------------------------------------------------------------------
+
+PEER_DAYS = {True: 50, False: 75}
+"""By whether it is quick: the last day that peers judge."""
+
+USED = [(1, 1.0), (1, 3.0), (4, 1.0), (4, 3.0), (7, 1.0), (7, 3.0)]
+"""How many odd days, and how far off, through engine and store."""
+
+
+def odd_jobs(size: Size) -> list[Job]:
+    """Many references through the check alone, a few through engine and store, and some beside peers."""
+    drawn = [
+        partial(lasting_odd.drawn, number, sd, size.repetitions, 600)
+        for sd in lasting_odd.SIZES
+        for number in lasting_odd.NUMBERS
+    ]
+    used = [partial(lasting_odd.in_use, number, sd, 610 + place) for place, (number, sd) in enumerate(USED)]
+    return [*drawn, *used[:: 1 if size is FULL else 3], partial(lasting_odd.beside_peers, 620)]
+
+
+def odd_rows(_: Size, outcomes: Sequence[Any]) -> list[Row]:
+    """In the order of the jobs."""
+    cells = [(number, sd) for sd in lasting_odd.SIZES for number in lasting_odd.NUMBERS]
+    tallies = [(*cell, tally) for cell, tally in zip(cells, outcomes, strict=False)]
+    return [
+        *lasting_odd.drawn_rows(tallies),
+        *lasting_odd.in_use_rows(outcomes[len(cells) : -1]),
+        *lasting_odd.peer_rows(outcomes[-1]),
+    ]
+
+
+def peer_jobs(size: Size) -> list[Job]:
+    """With and without seasons, with and without changes."""
+    days = PEER_DAYS[size is QUICK]
+    return [
+        partial(lasting_peers.judge, seasons, changed, days, 700 + 2 * seasons + changed)
+        for seasons in (False, True)
+        for changed in (False, True)
+    ]
+
+
+def peer_rows(_: Size, runs: Sequence[lasting_peers.Judged]) -> list[Row]:
+    """Each beside all of them."""
+    return lasting_peers.rows(runs)
+
+
+def case_jobs(size: Size) -> list[Job]:
+    """All of them."""
+    return [
+        partial(lasting_cases.kept_saying, 0),
+        *[partial(lasting_cases.short_windows, hours) for hours in lasting_cases.HOURS],
+        *[partial(lasting_cases.first_days, begin, 507 + place) for place, begin in enumerate((MONDAY, THURSDAY))],
+        *[partial(lasting_cases.one_odd_day, *what, size.repetitions) for what in lasting_cases.ODD_DAYS],
+        *[
+            partial(case, size.repetitions)
+            for case in (lasting_cases.narrow_numbers, lasting_cases.new_ids, lasting_cases.rare_booleans)
+        ],
+    ]
+
+
+def case_rows(_: Size, outcomes: Sequence[Any]) -> list[Row]:
+    """In the order of the jobs."""
+    rest = iter(outcomes)
+    rows = lasting_cases.kept_saying_rows(next(rest))
+    for hours in lasting_cases.HOURS:
+        rows += lasting_cases.watched_rows(f"unchanged, hours and weekends, windows of {hours} h", next(rest))
+    for begin in (MONDAY, THURSDAY):
+        what = f"a new model of 150 rows an hour from {begin:%A %H:%M}, ten days"
+        rows += lasting_cases.watched_rows(what, next(rest), early=True)
+    rows += lasting_cases.one_odd_day_rows([next(rest) for _ in lasting_cases.ODD_DAYS])
+    return [*rows, *(row for made in rest for row in made)]
+
+
 # -- all -------------------------------------------------------------------------------------------------------------
 
 
@@ -391,6 +465,9 @@ PARTS: Mapping[str, Part] = {
     "step": Part(step_jobs, step_rows),
     "creep": Part(creep_jobs, creep_rows),
     "relapse": Part(relapse_jobs, relapse_rows),
+    "odd": Part(odd_jobs, odd_rows),
+    "peers": Part(peer_jobs, peer_rows),
+    "cases": Part(case_jobs, case_rows),
 }
 
 

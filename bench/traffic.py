@@ -5,6 +5,7 @@ together, and changes laid upon it; and the profiles that an agent makes of it.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -276,8 +277,7 @@ def feature_of(values: Values) -> FeatureProfile:
         made.missing = int(np.count_nonzero(absent))
         made.update_numbers(values[~absent] if made.missing else values)
     else:
-        names, counts = np.unique(values, return_counts=True)
-        made.update_counts(dict(zip(names.tolist(), counts.tolist(), strict=True)))
+        made.update_counts(Counter(values.tolist()))  # several times as fast as NumPy sorts strings
     return made
 
 
