@@ -230,7 +230,7 @@ def test_a_reference_from_a_table_knows_it_too(tmp_path: Path, kind: str) -> Non
 
 def profile_with(joint: CoMoments | None) -> Profile:
     profile = folded([{"a": 1.0, "b": 2.0}] * 5)
-    profile.joint = joint
+    profile.joint, profile.dependence = joint, None
     return profile
 
 

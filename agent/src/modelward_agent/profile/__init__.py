@@ -6,6 +6,7 @@ of one model. Everything here is pure: no clock, no files, no network.
 
 from modelward_agent.profile.categorical import CategoricalSketch
 from modelward_agent.profile.comoments import CoMoments
+from modelward_agent.profile.dependence import Dependence
 from modelward_agent.profile.feature import FeatureProfile
 from modelward_agent.profile.numeric import Moments, NumericSketch
 from modelward_agent.profile.profile import OTHER_SEGMENT, OUTPUTS, Profile, ProfileKey, Segment, merged
@@ -18,6 +19,7 @@ __all__ = [
     "OUTPUTS",
     "CategoricalSketch",
     "CoMoments",
+    "Dependence",
     "FeatureProfile",
     "Moments",
     "NumericSketch",

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelward_agent.profile.comoments import CoMoments
+from modelward_agent.profile.dependence import Dependence
 from modelward_agent.profile.feature import FeatureProfile
 
 ROW_HLL_LG_K = 12
@@ -41,10 +42,11 @@ class Profile:
 
     Merging is associative and commutative: exact in every count and moment, and within the sketches' stated error in
     quantiles. A feature that only one side knows is missing in all rows of the other. `joint` is how features move
-    together, over the rows whose profiles know it; None when none does.
+    together and `dependence` how else they depend on each other, over the rows whose profiles know it; None when none
+    does.
     """
 
-    __slots__ = ("actuals", "distinct_rows", "errors", "features", "joint", "outputs", "rows")
+    __slots__ = ("actuals", "dependence", "distinct_rows", "errors", "features", "joint", "outputs", "rows")
 
     def __init__(self) -> None:
         self.rows = 0
@@ -54,12 +56,16 @@ class Profile:
         self.features: dict[str, FeatureProfile] = {}
         self.outputs: dict[str, FeatureProfile] = {}
         self.joint: CoMoments | None = None
+        self.dependence: Dependence | None = None
 
     def fold_together(self, names: Sequence[str], matrix: NDArray[np.float64]) -> None:
-        """Fold rows of several features, shape (names, rows), into `joint`; NaN where there is no value."""
+        """Fold rows of several features together, shape (names, rows); NaN where there is no value."""
         if self.joint is None:
             self.joint = CoMoments()
         self.joint.update(names, matrix)
+        if self.dependence is None:
+            self.dependence = Dependence()
+        self.dependence.update(names, matrix)
 
     def merge(self, other: Profile) -> None:
         """Add the other's traffic to this one's; the other stays as it is."""
@@ -70,6 +76,10 @@ class Profile:
             if self.joint is None:
                 self.joint = CoMoments()
             self.joint.merge(other.joint)
+        if other.dependence is not None:
+            if self.dependence is None:
+                self.dependence = Dependence()
+            self.dependence.merge(other.dependence)
         self.rows += other.rows
         self.errors += other.errors
         self.actuals += other.actuals

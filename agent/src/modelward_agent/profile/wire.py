@@ -21,6 +21,7 @@ import orjson
 
 from modelward_agent.profile.categorical import CategoricalSketch
 from modelward_agent.profile.comoments import CoMoments
+from modelward_agent.profile.dependence import Dependence
 from modelward_agent.profile.feature import FeatureProfile
 from modelward_agent.profile.numeric import Moments, NumericSketch
 from modelward_agent.profile.profile import Profile, ProfileKey
@@ -169,6 +170,10 @@ def to_bytes(profile: Profile) -> bytes:
     header["texts"] = {side: found for side in _SIDES if (found := writer.texts(getattr(profile, side)))}
     if unexamined := {side: found for side in _SIDES if (found := _unexamined(getattr(profile, side)))}:
         header["unexamined"] = unexamined
+    if profile.dependence is not None:
+        names = profile.dependence.names
+        together = profile.joint is not None and profile.joint.names == names
+        header["dependence"] = [None if together else names, writer.blob(profile.dependence.to_bytes())]
     text = orjson.dumps(header)
     body = b"".join([text, *writer.blobs])
     return _HEAD.pack(_MAGIC, FORMAT, len(text), zlib.crc32(body)) + body
@@ -207,6 +212,10 @@ def from_bytes(content: bytes) -> Profile:
             for name, feature in known.items():
                 told = header.get("unexamined", {}).get(side, {}).get(name, 0)
                 feature.unexamined = told if "texts" in header else feature.strings
+        if "dependence" in header:
+            names, length = header["dependence"]
+            names = header["joint"][0] if names is None else names
+            profile.dependence = Dependence.from_bytes(names, reader.blob(length))
     except ProfileFormatError:
         raise
     except (
