@@ -166,6 +166,7 @@ def accept(context: Context, said: Sequence[Acceptance]) -> Accepted:
         for model in dict.fromkeys(one.model for one in said):
             results += context.engine.run(model, CheckKind.DRIFT)
     except StoreUnavailableError as error:
+        logger.warning("accepted, and the drift check could not follow: %s", error)
         problem = str(error)
     except Exception as error:  # whatever it is, the acceptance is in the store
         logger.exception("the drift check after an acceptance failed")

@@ -65,7 +65,7 @@ class Comparisons:
 
     def of(self, result: CheckResult) -> Compared:
         """What that result judged. Late traffic shows within a minute."""
-        key = (result.model, result.version, result.start, result.end)
+        key = _key(result)
         kept = self._compared.get(key)
         if kept is None:
             kept = self._load(result.model, result.version, Span(result.start, result.end))
@@ -80,7 +80,7 @@ class Comparisons:
 
     def distribution(self, result: CheckResult, feature: str) -> Distribution | None:
         """A feature's two distributions in what that result judged."""
-        key = (result.model, result.version, result.start, result.end, feature)
+        key = (*_key(result), feature)
         kept = self._drawn.get(key)
         if kept is None:
             compared = self.of(result)
@@ -88,6 +88,11 @@ class Comparisons:
             kept = made if made is not None else False
             self._drawn.put(key, kept)
         return kept if isinstance(kept, Distribution) else None
+
+
+def _key(result: CheckResult) -> tuple[object, ...]:
+    # With when it ran: what was accepted meanwhile changes what the same window is compared with.
+    return result.model, result.version, result.start, result.end, result.ran_at
 
 
 def segments(window: Window, version: str, most: int) -> Sequence[tuple[str, str, Mapping[str, str]]]:

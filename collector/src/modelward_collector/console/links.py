@@ -40,6 +40,10 @@ class Links:
         """A model's page."""
         return self.to(f"/models/{part(name)}", **query)
 
+    def accept(self, model: str, **query: str | None) -> str:
+        """Where what drifts of a model is accepted."""
+        return self.to(f"/models/{part(model)}/accept", **query)
+
     def feature(self, model: str, name: str, **query: str | None) -> str:
         """A feature's page."""
         return self.to(f"/models/{part(model)}/features/{part(name)}", **query)

@@ -9,9 +9,12 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from modelward_collector.accepting import NotAcceptedError, accept, proposed
+from modelward_collector.auth.current import who_asks
 from modelward_collector.checks.result import CheckKind
 from modelward_collector.console.forms import form_of
 from modelward_collector.console.links import part_name
+from modelward_collector.console.pages.accept import accept_page, asked_of, back, seen
 from modelward_collector.console.pages.agents import agents_page
 from modelward_collector.console.pages.checks import checks_page
 from modelward_collector.console.pages.feature import feature_page
@@ -23,6 +26,7 @@ from modelward_collector.console.pages.result import result_page
 from modelward_collector.console.pages.runbook import runbook_page
 from modelward_collector.console.site import PageView, Site
 from modelward_collector.context import Context
+from modelward_collector.store.acceptances import AcceptanceRefusedError
 from modelward_collector.store.protocol import StoreUnavailableError
 
 
@@ -57,6 +61,22 @@ def console_router(context: Context, site: Site | None = None) -> APIRouter:
     @router.get("/models/{model}/features/{feature}")
     def feature(model: str, feature: str, request: Request) -> HTMLResponse:
         return answer(lambda: feature_page(site, part_name(model), part_name(feature), request.query_params))
+
+    @router.get("/models/{model}/accept")
+    def before_accepting(model: str, request: Request) -> HTMLResponse:
+        return answer(lambda: accept_page(site, part_name(model), request.query_params))
+
+    @router.post("/models/{model}/accept")
+    async def accept_drift(model: str, request: Request) -> Response:
+        if not _same_origin(request.headers):
+            return answer(
+                lambda: refused(
+                    "A drift is accepted only from this console's own pages. "
+                    "From a script, POST to the API under /api/v1 instead."
+                )
+            )
+        form = await form_of(request)
+        return await run_in_threadpool(_accept, site, answer, part_name(model), form, who_asks(request.scope))
 
     @router.get("/models/{rest:path}")
     def no_such_model(rest: str) -> HTMLResponse:
@@ -142,6 +162,26 @@ def _run(site: Site, answer: Callable[[Callable[[], PageView]], HTMLResponse], f
         )
     worst = max(results, key=lambda result: result.status.rank)
     return RedirectResponse(site.links.result(worst.id), status_code=303)
+
+
+def _accept(
+    site: Site, answer: Callable[[Callable[[], PageView]], HTMLResponse], model: str, form: Mapping[str, str], by: str
+) -> Response:
+    asked = asked_of(model, form, by)
+    again = site.links.accept(model, feature=asked.feature, version=asked.version, reason=asked.reason)
+    try:
+        said = proposed(site.context, asked)
+        if form.get("seen") != seen(said):
+            return RedirectResponse(f"{again}{'&' if '?' in again else '?'}changed=1", status_code=303)
+        accepted = accept(site.context, said)
+    except (NotAcceptedError, AcceptanceRefusedError):
+        # That page says why.
+        return RedirectResponse(again, status_code=303)
+    except StoreUnavailableError as error:
+        why = str(error)
+        return answer(lambda: unavailable(site, why))
+    unchecked = "1" if accepted.problem else None
+    return RedirectResponse(back(site, model, asked.feature, unchecked=unchecked), status_code=303)
 
 
 def _same_origin(headers: Mapping[str, str]) -> bool:

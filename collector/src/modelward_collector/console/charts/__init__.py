@@ -7,7 +7,7 @@ there is while its text keeps its size. Paths, which know no percentages, lie in
 from modelward_collector.console.charts.columns import Column, columns
 from modelward_collector.console.charts.distribution import Distribution, categories, density
 from modelward_collector.console.charts.heatmap import Cell, HeatRow, time_axis_strip
-from modelward_collector.console.charts.line import Axis, Line, Point, line_chart
+from modelward_collector.console.charts.line import Axis, Line, Mark, Point, line_chart
 from modelward_collector.console.charts.sparkline import sparkline
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Distribution",
     "HeatRow",
     "Line",
+    "Mark",
     "Point",
     "categories",
     "columns",

@@ -17,6 +17,7 @@ from modelward_collector.span import Span
 _BOTTOM = 26
 _TOP = 8
 _NAME_WIDTH = 0.12
+_NARROW_NAME_WIDTH = 0.3
 _HITS = 120
 _MARKS = 40
 _NAME_PITCH = 14
@@ -42,6 +43,15 @@ class Line:
     name: str
     points: Sequence[Point]
     kind: str = "current"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A moment that is drawn across the plot: a word or two beside it, and what it says when pointed at."""
+
+    at: datetime
+    name: str
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +102,7 @@ def line_chart(
     year: int,
     axis: Axis | None = None,
     thresholds: Sequence[tuple[float, str]] = (),
+    moments: Sequence[Mark] = (),
     height: int = 190,
     gap: timedelta | None = None,
     ticks: int = 6,
@@ -99,17 +110,20 @@ def line_chart(
 ) -> Markup | None:
     """The chart, or None when there is nothing to draw, which the page then says in words.
 
-    `thresholds` are values with what they mean. Points further apart than `gap` are not joined.
+    `thresholds` are values with what they mean; of `moments` those in the span are drawn. Points further apart than
+    `gap` are not joined.
     `named` writes each line's name at its end.
     """
     axis = axis or Axis()
-    inner = height - _BOTTOM - _TOP
+    shown = [mark for mark in moments if span.start <= mark.at <= span.end]
+    top = _TOP + (_NAME_PITCH if shown else 0)
+    inner = height - _BOTTOM - top
     wanted = 4 if inner > 100 else 2
     extent = value_range(lines, axis, [value for value, _ in thresholds], wanted)
     if extent is None or span.length <= timedelta(0):
         return None
     scale = Scale(*extent)
-    parts = [f'<g transform="translate(0 {_TOP})">']
+    parts = [f'<g transform="translate(0 {top})">']
     parts.append(svg.value_axis([(tick, axis.text(tick)) for tick in nice_ticks(*extent, wanted)], scale, inner))
     parts.append(svg.time_axis(time_ticks(span, year=year, wanted=ticks), inner))
     paths = []
@@ -130,8 +144,9 @@ def line_chart(
     if named:
         parts.append(_names(lines, span, scale, inner))
     parts.append(_hits(lines, span, scale, inner, axis, year))
+    parts.append(_moments(shown, span, inner))
     parts.append("</g>")
-    return svg.frame(parts, height=height, label=label, kind="lines")
+    return svg.frame(parts, height=height, label="; ".join([label, *(mark.note for mark in shown)]), kind="lines")
 
 
 def _x(at: datetime, span: Span) -> float:
@@ -228,6 +243,30 @@ def _names(lines: Sequence[Line], span: Span, scale: Scale, height: float) -> st
             f'<text class="line-name {side} {line.kind}" x="{svg.percent(x)}" y="{baseline:.1f}">'
             f"{escape(human.short(line.name, 24))}</text>"
         )
+    return "".join(drawn)
+
+
+def _moments(marks: Sequence[Mark], span: Span, height: float) -> str:
+    """A line for each over what else can be pointed at, its name above the plot where no other is."""
+    notes: dict[datetime, list[Mark]] = {}
+    for mark in marks:
+        notes.setdefault(mark.at, []).append(mark)
+    drawn = []
+    # A name takes more of a narrow plot: those that meet there only are of the second rank, which it does not show.
+    free = {_NAME_WIDTH: 0.0, _NARROW_NAME_WIDTH: 0.0}
+    for at in sorted(notes):
+        x = _x(at, span)
+        at_end = x > 1 - _NARROW_NAME_WIDTH
+        fits = {width: (x - width if at_end else x) >= taken for width, taken in free.items()}
+        free = {width: (x if at_end else x + width) if fits[width] else taken for width, taken in free.items()}
+        place = svg.percent(x)
+        name = ""
+        if fits[_NAME_WIDTH]:
+            side = ("end" if at_end else "start") + ("" if fits[_NARROW_NAME_WIDTH] else " second")
+            name = f'<text class="{side}" x="{place}" y="-6">{escape(notes[at][0].name)}</text>'
+        ends = f'x1="{place}" x2="{place}" y1="-4" y2="{height:g}"'
+        title = svg.title(chr(10).join(mark.note for mark in notes[at]))
+        drawn.append(f'<g class="moment">{title}<line class="reach" {ends}/><line {ends}/>{name}</g>')
     return "".join(drawn)
 
 

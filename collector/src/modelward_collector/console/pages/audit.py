@@ -1,4 +1,4 @@
-"""Who logged in, who was refused, and who is here now; for administrators."""
+"""Who logged in, who was refused, who accepted what, and who is here now; for administrators."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import Any, Final
 from modelward_collector.auth.access import Seen
 from modelward_collector.auth.audit import Action, field
 from modelward_collector.auth.session import Session
+from modelward_collector.checks.acceptance import AcceptanceKind
 from modelward_collector.console.site import PageView, Site
 from modelward_collector.span import Span
+from modelward_collector.store.acceptances import ACCEPT
 from modelward_collector.store.protocol import Alias
 
 PER_PAGE: Final = 100
@@ -30,6 +32,7 @@ ACTION_WORDS: Final[Mapping[str, tuple[str, str]]] = {
     Action.DENIED: ("Not allowed", "Not allowed"),
     Action.WITHDRAWN: ("Access withdrawn", "Access withdrawn"),
     Action.REVOKED: ("Sessions ended", "Sessions ended"),
+    ACCEPT: ("New normal accepted", "New normal refused"),
 }
 """In words, for success and failure."""
 
@@ -134,9 +137,12 @@ def _line(document: Mapping[str, Any]) -> Line | None:
     message = field(document, "message")
     detail = ": ".join(part for part in (reason, message) if part) if failed else message
     path = field(document, "url", "path")
+    what = words[1 if failed else 0]
+    if field(document, "acceptance", "kind") == AcceptanceKind.PUT_BACK:
+        what = "Put back into reference"
     return Line(
         at,
-        words[1 if failed else 0],
+        what,
         state,
         field(document, "user", "name"),
         field(document, "source", "ip"),

@@ -15,6 +15,7 @@ from modelward_collector.console.charts import (
     Cell,
     HeatRow,
     Line,
+    Mark,
     Point,
     categories,
     density,
@@ -137,8 +138,11 @@ def _says(finding: Finding, result: CheckResult, window: str, several: bool) -> 
     return f"{window}{version}\n{state}, score {human.score(finding.value)}{floor}"
 
 
-def share_line(site: Site, past: Past, moment: Moment) -> Markup | None:
-    """The share of a model's features that drift, over time; of several versions at one moment the largest."""
+def share_line(site: Site, past: Past, moment: Moment, moments: Sequence[Mark] = ()) -> Markup | None:
+    """The share of a model's features that drift, over time; of several versions at one moment the largest.
+
+    `moments` are drawn across it.
+    """
     shares: dict[datetime, tuple[float, int, int, CheckResult]] = {}
     for result in past.results:
         count, judged = drift_counts(result)
@@ -154,6 +158,7 @@ def share_line(site: Site, past: Past, moment: Moment) -> Markup | None:
         span=past.span,
         year=moment.year,
         axis=Axis(text=human.percent, low=0.0, zero=True),
+        moments=moments,
         height=130,
         gap=past.step * 4,
     )

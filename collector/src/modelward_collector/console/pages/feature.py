@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from modelward_agent.profile import FeatureProfile
+from modelward_collector.accepting import drifting
 from modelward_collector.checks.drift_since import Since
 from modelward_collector.checks.result import CheckKind, CheckResult, Finding
 from modelward_collector.console import human
+from modelward_collector.console.accepted import accepted_lines, accepted_marks, of_feature
 from modelward_collector.console.charts import Axis, Distribution, Line, Point, categories, density, line_chart
 from modelward_collector.console.comparison import Compared, distribution, feature_of, segments
 from modelward_collector.console.history import Past
@@ -18,6 +20,7 @@ from modelward_collector.console.pages.missing import missing
 from modelward_collector.console.pages.model import RANGES, range_of, span_of
 from modelward_collector.console.site import PageView, Site
 from modelward_collector.console.standings import DRIFT, Standing, change_of, flagged, standing_of
+from modelward_collector.store.acceptances import acceptances
 
 _PARTS = 12
 """Segment values and versions that are drawn apart."""
@@ -121,6 +124,8 @@ def feature_page(site: Site, model: str, name: str, query: Mapping[str, str]) ->
         return missing(site, f"The model “{human.short(model)}” has no feature called “{human.short(name)}”.")
     shown = site.comparisons.distribution(result, name) if result is not None else None
     floor = finding.threshold if finding else None
+    said = of_feature(acceptances(site.context.store, model), name)
+    latest = [item for item in standing.results if item.check is CheckKind.DRIFT]
     chart = line_chart(
         scores,
         label=f"Drift score of {name} over time",
@@ -128,6 +133,7 @@ def feature_page(site: Site, model: str, name: str, query: Mapping[str, str]) ->
         year=moment.year,
         axis=Axis(text=human.score, low=0.0, zero=True),
         thresholds=[(floor, f"floor {human.score(floor)}")] if floor else [],
+        moments=accepted_marks(said, moment),
         height=190,
         gap=past.step * 4,
         named=len(scores) > 1,
@@ -142,6 +148,9 @@ def feature_page(site: Site, model: str, name: str, query: Mapping[str, str]) ->
             "result": result,
             "historical": bool(asked) and (standing.drift is None or standing.drift.id != asked),
             "finding": finding,
+            "accepted": accepted_lines(said),
+            "acceptable": not asked and name in drifting(latest),
+            "unchecked": query.get("unchecked") == "1",
             "change": change_of(finding),
             "contributors": finding.detail.get("contributors", ()) if finding else (),
             "ranges": RANGES,

@@ -8,9 +8,12 @@ from datetime import datetime, timedelta
 
 from markupsafe import Markup
 
+from modelward_collector.accepting import drifting
+from modelward_collector.checks.acceptance import Acceptance
 from modelward_collector.checks.estimated import names_of
 from modelward_collector.checks.result import CheckKind, CheckResult, Finding, Status
 from modelward_collector.console import human
+from modelward_collector.console.accepted import accepted_lines, accepted_marks, of_version
 from modelward_collector.console.charts import Axis, Column, Line, Point, columns, line_chart
 from modelward_collector.console.charts.line import finite, value_range
 from modelward_collector.console.history import Past
@@ -35,6 +38,7 @@ from modelward_collector.console.standings import (
 from modelward_collector.context import Entry
 from modelward_collector.models import Threshold
 from modelward_collector.span import Span
+from modelward_collector.store.acceptances import acceptances
 
 RANGES = {
     "24h": ("24 hours", timedelta(days=1)),
@@ -136,6 +140,7 @@ def model_page(site: Site, name: str, query: Mapping[str, str]) -> PageView:
 
     drift, scored, health = (past(check) for check in (CheckKind.DRIFT, CheckKind.PERFORMANCE, CheckKind.HEALTH))
     quality = standing.verdicts.get(CheckKind.QUALITY)
+    said = acceptances(site.context.store, name)
     version_names = [version.version for version in standing.versions]
     return PageView(
         "model.html",
@@ -150,7 +155,10 @@ def model_page(site: Site, name: str, query: Mapping[str, str]) -> PageView:
             "heatmap": drift_panel.heatmap(
                 site, drift, name, moment, latest=standing.drift, everything=query.get("features") == "all"
             ),
-            "share": drift_panel.share_line(site, drift, moment),
+            "share": drift_panel.share_line(site, drift, moment, accepted_marks(said, moment)),
+            "accepted": accepted_lines(said),
+            "acceptable": list(drifting(item for item in standing.results if item.check is CheckKind.DRIFT)),
+            "unchecked": query.get("unchecked") == "1",
             "drift_past": drift,
             "multiples": drift_panel.multiples(site, standing.drift) if standing.drift else [],
             "drift": standing.drift,
@@ -161,7 +169,7 @@ def model_page(site: Site, name: str, query: Mapping[str, str]) -> PageView:
             "quality_fine": [item for item in quality.findings if not flagged(item)] if quality else [],
             "performance": _performance(site, standing, scored, query.get("metric", ""), moment, version_names),
             "traffic": _traffic(site, name, span, health, moment),
-            "versions": _versions(standing, drift, scored, moment),
+            "versions": _versions(standing, drift, scored, moment, said),
             "series": series_charts(site, name, moment),
             "segments": _segments(site, standing),
             "joint": joint_finding(standing.drift) if standing.drift else None,
@@ -380,7 +388,9 @@ def _numbers(site: Site, past: Past, name: str) -> list[Point]:
     return found
 
 
-def _versions(standing: Standing, drift: Past, scored: Past, moment: Moment) -> list[VersionCard]:
+def _versions(
+    standing: Standing, drift: Past, scored: Past, moment: Moment, said: Sequence[Acceptance]
+) -> list[VersionCard]:
     """The newest versions; none when there is only one."""
     if len(standing.versions) < 2:
         return []
@@ -425,6 +435,7 @@ def _versions(standing: Standing, drift: Past, scored: Past, moment: Moment) -> 
                     span=drift.span,
                     year=moment.year,
                     axis=Axis(text=human.percent, low=0.0, high=1.0),
+                    moments=accepted_marks(of_version(said, version.version), moment),
                     height=96,
                     gap=drift.step * 4,
                     ticks=3,
