@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from modelward_agent.journal.parse import Kind, Record
-from modelward_agent.profile import CoMoments, Profile, ProfileFormatError, from_bytes, merged, to_bytes, wire
+from modelward_agent.profile import CoMoments, Profile, ProfileFormatError, from_bytes, merged, to_bytes
 from modelward_agent.profile.comoments import FEATURES_MAX, squash
 from modelward_agent.profile.fold import Folder
 from modelward_agent.profile.reference import profile_file, read_reference, write_reference
@@ -264,7 +264,7 @@ def test_a_profile_from_before_has_none_and_takes_the_others() -> None:
 
 def test_a_reader_from_before_finds_everything_else_where_it_was() -> None:
     with_it, without = to_bytes(profile_with(of(["a", "b"], np.ones((2, 3))))), to_bytes(profile_with(None))
-    assert with_it[3] == without[3] == wire.FORMAT == 1
+    assert with_it[3] == without[3] == 1
 
     def body(content: bytes) -> tuple[dict[str, Any], bytes]:
         length = int.from_bytes(content[4:8], "big")

@@ -192,3 +192,97 @@ def test_a_merge_that_leaves_the_lowest_level_empty_answers_like_any_other() -> 
     values = np.sort(np.random.default_rng(5).uniform(size=100_000))
     sketch = numeric(values, 20)
     assert sketch.cdf([0.1, 0.5, 0.9]) == pytest.approx([0.1, 0.5, 0.9], abs=2 * sketch.rank_error)
+
+
+# -- numbers that float32 cannot tell apart ----------------------------------------------------------------------------
+
+BEYOND_FLOAT32: dict[str, Callable[[np.random.Generator, int], NDArray[np.float64]]] = {
+    "seconds of a minute since 1970": lambda rng, n: 1.7e9 + 50 * rng.normal(size=n),
+    "a day of them": lambda rng, n: 1.7e9 + 86_400 * rng.uniform(size=n),
+    "with a default of 0": lambda rng, n: np.where(rng.uniform(size=n) < 0.2, 0.0, 1.7e9 + 50 * rng.normal(size=n)),
+    "numbers of orders": lambda rng, n: 4e12 + rng.integers(0, 5_000, size=n).astype(float),
+    "money": lambda rng, n: 123_456_789 + rng.integers(0, 1_000, size=n) / 100,
+}
+AS_BEFORE: dict[str, Callable[[np.random.Generator, int], NDArray[np.float64]]] = {
+    "normal": lambda rng, n: rng.normal(size=n),
+    "uniform": lambda rng, n: rng.uniform(size=n),
+    "prices": lambda rng, n: rng.choice([9.99, 19.99, 5.49], size=n),
+    "one outlier": lambda rng, n: np.append(rng.normal(size=n - 1), 1e30),
+    "whole numbers": lambda rng, n: rng.integers(-(2**24), 2**24, size=n).astype(float),
+    "few of them": lambda rng, n: rng.integers(100, 110, size=n).astype(float),
+    "constant": lambda rng, n: np.full(n, 1.7e9 + 1),
+    "a year of seconds": lambda rng, n: 1.7e9 + 365 * 86_400 * rng.uniform(size=n),
+}
+
+
+def off_by(sketch: NumericSketch, values: NDArray[np.float64]) -> float:
+    """The largest error of the cdf, just below and at every hundredth."""
+    points = np.quantile(values, np.linspace(0, 1, 101), method="inverted_cdf")
+    points = np.unique(np.concatenate((points, np.nextafter(points, -np.inf))))
+    exact = np.searchsorted(np.sort(values), points, side="right") / len(values)
+    assert sketch.cdf_at(points) == pytest.approx(sketch.cdf(points), abs=1e-12)
+    return float(np.abs(sketch.cdf(points) - exact).max())
+
+
+@pytest.mark.parametrize("shape", BEYOND_FLOAT32)
+@pytest.mark.parametrize(("n", "pieces"), [(300, 3), (300, 300), (20_000, 7), (20_000, 4_000)])
+def test_numbers_that_float32_cannot_tell_apart_keep_their_shape(shape: str, n: int, pieces: int) -> None:
+    values = BEYOND_FLOAT32[shape](np.random.default_rng(n + pieces), n)
+    sketch = numeric(values, pieces if shape != "with a default of 0" else max(1, pieces // 50))
+    assert sketch.double
+    assert sketch.rounded_share <= 0.01
+    assert off_by(sketch, values) <= 2.5 * sketch.rank_error + 0.01
+    assert len(sketch.kll.serialize()) < 9_800
+
+
+@pytest.mark.parametrize("shape", AS_BEFORE)
+@pytest.mark.parametrize(("n", "pieces"), [(300, 3), (20_000, 7), (20_000, 1)])
+def test_others_take_no_more_memory_than_they_need(shape: str, n: int, pieces: int) -> None:
+    sketch = numeric(AS_BEFORE[shape](np.random.default_rng(n + pieces), n), pieces)
+    assert not sketch.double
+    assert len(sketch.kll.serialize()) < 4_900
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 2_000), st.integers(1, 2_000))
+@settings(max_examples=60, deadline=None)
+def test_a_sketch_of_float32_and_one_of_float64_merge_into_one_of_all_rows(seed: int, n: int, m: int) -> None:
+    rng = np.random.default_rng(seed)
+    rounded, kept = rng.normal(size=n), 1.7e9 + rng.normal(size=m)
+    for first, second in ((rounded, kept), (kept, rounded)):
+        total, other = NumericSketch(), NumericSketch()
+        total.update(first)
+        other.update(second)
+        before = other.kll.serialize()
+        total.merge(other)
+        assert other.kll.serialize() == before
+        assert total.n == n + m
+        assert (total.minimum, total.maximum) == (min(rounded.min(), kept.min()), max(rounded.max(), kept.max()))
+        assert float(total.cdf([1e9])[0]) == pytest.approx(n / (n + m), abs=2 * total.rank_error + 1e-9)
+
+
+def test_widening_changes_no_rank() -> None:
+    values = np.random.default_rng(3).normal(size=100_000)
+    sketch = numeric(values, 20)
+    wide = sketch.copy().widen()
+    assert (sketch.double, wide.double) == (False, True)
+    assert wide.rank_error == sketch.rank_error
+    assert [a.tolist() for a in wide.sorted_view()] == [a.tolist() for a in sketch.sorted_view()]
+    wide.merge(sketch)
+    assert wide.rounded_share == 1  # what came as float32 is compared as such
+    assert wide.cdf([0.0])[0] == pytest.approx(0.5, abs=0.02)
+
+
+@given(st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=60), st.integers(0, 60))
+@settings(max_examples=200, deadline=None)
+def test_the_two_ways_to_a_cdf_agree_whatever_the_numbers(values: list[float], cut: int) -> None:
+    total, other = NumericSketch(), NumericSketch()
+    total.update(np.array(values[:cut]))
+    other.update(np.array(values[cut:]))
+    total.merge(other)
+    points = np.unique(np.array(values))
+    assert total.n == len(values)
+    assert total.cdf_at(points) == pytest.approx(total.cdf(points))
+    for rounded in (0.0, 1.0):
+        cdf = total.cdf_at(points, rounded)
+        assert (np.diff(cdf) >= 0).all()
+        assert cdf[-1] == pytest.approx(1.0)

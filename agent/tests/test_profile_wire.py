@@ -190,7 +190,7 @@ def test_a_document_names_what_its_profile_is_of() -> None:
     profile = make_profile(10, 3)
     document = orjson.loads(orjson.dumps(to_document(key, profile, part="p1", covers=["a", "b"])))
     assert document["@timestamp"] == "2026-07-01T12:34:00Z"
-    assert (document["kind"], document["rows"], document["format"]) == ("profile", 10, FORMAT)
+    assert (document["kind"], document["rows"], document["format"]) == ("profile", 10, 1)
     assert (document["part"], document["covers"]) == ("p1", ["a", "b"])
     assert key_of_document(document) == key
     assert_same(profile_of_document(document), profile)
@@ -201,3 +201,26 @@ def test_a_document_with_a_damaged_profile_is_refused(change: dict[str, Any]) ->
     document = to_document(ProfileKey("h", "m", "1", (), 0, 60), Profile(), part="p")
     with pytest.raises(ProfileFormatError):
         profile_of_document({**document, **change})
+
+
+def with_numbers(values: list[float]) -> Profile:
+    folder = Folder("host")
+    document = {"model": "m", "version": "1"}
+    folder.fold([Record(Kind.PREDICTION, AT, {**document, "features": {"a": value}}) for value in values])
+    [(_, profile)] = folder.take()
+    return profile
+
+
+def test_sketches_of_float64_come_back_and_only_they_ask_for_a_newer_reader() -> None:
+    rng = np.random.default_rng(1)
+    seconds = with_numbers((1.7e9 + 50 * rng.normal(size=5_000)).tolist())
+    content = to_bytes(seconds)
+    assert content[3] == FORMAT == 2
+    assert to_bytes(with_numbers(rng.normal(size=5_000).tolist()))[3] == 1
+    mine, theirs = seconds.features["a"].numeric, from_bytes(content).features["a"].numeric
+    assert mine is not None
+    assert theirs is not None
+    assert theirs.double
+    assert theirs.rounded == mine.rounded == 0
+    assert theirs.kll.serialize() == mine.kll.serialize()
+    assert to_document(ProfileKey("h", "m", "1", (), 0, 60), seconds, part="p")["format"] == 2

@@ -28,7 +28,9 @@ from modelward_agent.profile.profile import Profile, ProfileKey
 from modelward_agent.profile.text import BUCKETS, CLASSES, TextSketch
 from modelward_agent.profile.vector import VectorSketch
 
-FORMAT = 1
+FORMAT = 2
+"""The newest: 2 has sketches of float64 values and strings counted by their hash. A profile without any is written as
+1, which older readers know too."""
 _MAGIC = b"MWP"
 _SIDES = ("features", "outputs")
 _HEAD = struct.Struct(">3sBII")
@@ -41,6 +43,7 @@ class ProfileFormatError(ValueError):
 class _Writer:
     def __init__(self) -> None:
         self.blobs: list[bytes] = []
+        self.format = 1
 
     def blob(self, content: bytes) -> int:
         self.blobs.append(content)
@@ -53,7 +56,11 @@ class _Writer:
         m = sketch.moments
         kll = self.blob(sketch.kll.serialize())
         extremes = [sketch.minimum, sketch.maximum] if m.n else [None, None]
-        return [m.n, m.mean, m.m2, m.m3, m.m4, *extremes, sketch.zeros, kll]
+        header = [m.n, m.mean, m.m2, m.m3, m.m4, *extremes, sketch.zeros, kll]
+        if sketch.double:
+            self.format = 2
+            header.append(sketch.rounded)
+        return header
 
     def categorical(self, sketch: CategoricalSketch) -> list[int]:
         return [sketch.n, self.hll(sketch.hll), self.blob(sketch.frequent.serialize())]
@@ -96,15 +103,17 @@ class _Reader:
         return union
 
     def numeric(self, header: Sequence[Any]) -> NumericSketch:
-        n, *sums, minimum, maximum, zeros, kll = header
+        n, mean, m2, m3, m4, minimum, maximum, zeros, kll, *double = header
         # JSON has no infinity or NaN: a sum that overflowed was written as null.
-        mean, m2, m3, m4 = (math.nan if value is None else value for value in sums)
+        mean, m2, m3, m4 = (math.nan if value is None else value for value in (mean, m2, m3, m4))
         sketch = NumericSketch()
         sketch.moments = Moments(n, mean, m2, m3, m4)
         if n:
             sketch.minimum, sketch.maximum = minimum, maximum
         sketch.zeros = zeros
-        sketch.kll = datasketches.kll_floats_sketch.deserialize(self.blob(kll))
+        kept = datasketches.kll_doubles_sketch if double else datasketches.kll_floats_sketch
+        sketch.kll = kept.deserialize(self.blob(kll))
+        sketch.rounded = double[0] if double else n
         return sketch
 
     def categorical(self, header: Sequence[int]) -> CategoricalSketch:
@@ -176,7 +185,7 @@ def to_bytes(profile: Profile) -> bytes:
         header["dependence"] = [None if together else names, writer.blob(profile.dependence.to_bytes())]
     text = orjson.dumps(header)
     body = b"".join([text, *writer.blobs])
-    return _HEAD.pack(_MAGIC, FORMAT, len(text), zlib.crc32(body)) + body
+    return _HEAD.pack(_MAGIC, writer.format, len(text), zlib.crc32(body)) + body
 
 
 def from_bytes(content: bytes) -> Profile:
@@ -234,6 +243,7 @@ def from_bytes(content: bytes) -> Profile:
 
 def to_document(key: ProfileKey, profile: Profile, *, part: str, covers: Sequence[str] = ()) -> dict[str, Any]:
     """The profile as the document that is shipped and stored; `part` tells the parts of one window apart."""
+    content = to_bytes(profile)
     return {
         "@timestamp": datetime.fromtimestamp(key.start, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "kind": "profile",
@@ -246,9 +256,9 @@ def to_document(key: ProfileKey, profile: Profile, *, part: str, covers: Sequenc
         "window": {"seconds": key.seconds},
         "part": part,
         "rows": profile.rows,
-        "format": FORMAT,
+        "format": content[3],
         "covers": list(covers),
-        "profile": base64.b64encode(to_bytes(profile)).decode("ascii"),
+        "profile": base64.b64encode(content).decode("ascii"),
     }
 
 

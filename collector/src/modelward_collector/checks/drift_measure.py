@@ -229,13 +229,12 @@ def _bins(reference: NumericView, current: NumericView, edges: Values) -> Measur
     nats, mean, variance = _surprise(bin_shares(reference, edges), bin_shares(current, edges), reference.n, current.n)
     if variance <= 0:
         return None
-    points = edges.astype(np.float32)
 
     def read(feature: FeatureProfile) -> tuple[float, float]:
         sketch = feature.numeric
         if sketch is None or not sketch.n:
             return 0.0, 0.0
-        shares = np.diff(np.asarray(sketch.kll.get_cdf(points, True)), prepend=0.0)
+        shares = np.diff(sketch.cdf_at(edges, reference.rounded), prepend=0.0, append=1.0)
         return float(shares @ nats), sketch.n / variance
 
     return Measure(read, (mean, reference.n / variance))

@@ -10,11 +10,12 @@ from scipy import special
 from modelward_collector.stats.effect import FLOOR, cdf_gap_distance
 from modelward_collector.stats.outcome import Outcome
 from modelward_collector.stats.scatter import GAP_SQUARE
-from modelward_collector.stats.view import NumericView, difference_noise
+from modelward_collector.stats.view import NumericView, alike, difference_noise
 
 
 def ks_statistic(reference: NumericView, current: NumericView) -> float:
     """Largest distance of the two cdfs, in [0, 1]; off by at most the two sketches' errors together."""
+    reference, current = alike(reference, current)
     points = np.concatenate((reference.values, current.values))
     return float(np.abs(reference.cdf(points) - current.cdf(points)).max())
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from modelward_agent.profile.numeric import as_single, unlike
 from modelward_collector.stats.effect import FLOOR
 from modelward_collector.stats.homogeneity import chi_squared_p, homogeneity
 from modelward_collector.stats.jensen_shannon import PER_CHI_SQUARED, jensen_shannon_distance, without_noise
 from modelward_collector.stats.outcome import Outcome
-from modelward_collector.stats.view import NumericView, difference_noise
+from modelward_collector.stats.view import NumericView, alike, difference_noise
 
 DECILES = np.linspace(0.1, 0.9, 9)
 
@@ -30,8 +31,10 @@ def decile_edges(reference: NumericView) -> NDArray[np.float64]:
     A value on which two deciles fall (a zero, a default) gets a bin of its own. Needs n > 0.
     """
     values, counts = np.unique(reference.quantiles(DECILES), return_counts=True)
-    atoms = values[(counts > 1) | (values == reference.values[0])].astype(np.float32)
-    below = np.nextafter(atoms, np.float32(-np.inf)).astype(np.float64)
+    atoms = values[(counts > 1) | (values == reference.values[0])]
+    below = np.nextafter(as_single(atoms).astype(np.float32), np.float32(-np.inf)).astype(np.float64)
+    before = np.concatenate(([-np.inf], reference.values))[np.searchsorted(reference.values, atoms)]
+    below = np.where(below > before, below, np.nextafter(atoms, -np.inf))  # the value before is less than float32 tells
     return np.unique(np.concatenate((values, below)))
 
 
@@ -54,6 +57,9 @@ def psi_test(
     `process_distance` is the distance at which the reference's own windows lie beyond sampling noise; the null
     hypothesis allows it (non-central chi-squared).
     """
+    if unlike(reference.rounded, current.rounded):
+        reference, current = alike(reference, current)
+        edges = np.unique(as_single(edges))
     r = bin_shares(reference, edges) * reference.n
     c = bin_shares(current, edges) * current.n
     noise = difference_noise(reference, current)

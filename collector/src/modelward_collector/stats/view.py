@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from modelward_agent.profile import NumericSketch
+from modelward_agent.profile.numeric import as_single, unlike
 
 _NORMAL_99 = 2.576
 """The sketch states its rank error at 99% confidence."""
@@ -19,7 +20,8 @@ class NumericView:
     """Finite numbers: exact `n`, `mean`, `variance` (ddof 1), `kurtosis`, `minimum`, `maximum`, `zeros`, and the cdf.
 
     `values` (kept,) ascending and `cumulative` (kept,), the share of rows at or below each, come from the sketch.
-    `kurtosis` is the population one (3 for a normal), NaN without spread.
+    `kurtosis` is the population one (3 for a normal), NaN without spread. `rounded` is the share of rows whose
+    value is known only as the nearest float32.
     """
 
     n: int
@@ -32,6 +34,7 @@ class NumericView:
     rank_error: float
     values: NDArray[np.float64]
     cumulative: NDArray[np.float64]
+    rounded: float = 0.0
 
     @classmethod
     def of(cls, sketch: NumericSketch) -> NumericView:
@@ -50,6 +53,7 @@ class NumericView:
             rank_error=sketch.rank_error,
             values=values,
             cumulative=cumulative,
+            rounded=sketch.rounded_share,
         )
 
     @property
@@ -75,6 +79,17 @@ class NumericView:
         """Smallest kept value whose cdf reaches each rank in (0, 1), shape (m,); needs n > 0."""
         position = np.searchsorted(self.cumulative, np.asarray(ranks, dtype=np.float64) - 1e-12, side="left")
         return self.values[np.minimum(position, len(self.values) - 1)]
+
+
+def alike(reference: NumericView, current: NumericView) -> tuple[NumericView, NumericView]:
+    """Both with values as float32 when only one side's were rounded so; then the same value is the same on both."""
+    if not unlike(reference.rounded, current.rounded):
+        return reference, current
+    return _rounded(reference), _rounded(current)
+
+
+def _rounded(view: NumericView) -> NumericView:
+    return replace(view, values=as_single(view.values), rounded=1.0)
 
 
 def rank_noise(rank_error: float) -> float:
