@@ -16,7 +16,7 @@ from collector.tests.store_documents import NOON, log, result
 from modelward_collector.checks.acceptance import Acceptance, AcceptanceKind
 from modelward_collector.span import Span
 from modelward_collector.store import shape
-from modelward_collector.store.acceptances import AcceptanceRefusedError, accept, acceptances, new_id
+from modelward_collector.store.acceptances import AcceptanceRefusedError, accept, acceptances, new_id, renew
 from modelward_collector.store.protocol import Alias, Document, Store
 from modelward_collector.store.sqlite import SqliteStore
 
@@ -179,6 +179,22 @@ def test_a_record_that_does_not_fit_is_left_out_and_said_once(store: Store, capl
     assert len(lines) == len(bad)
     assert all(sum(its_id in line for line in lines) == 1 for its_id in ids)
     assert any("acceptance.since" in line for line in lines)
+
+
+def test_an_acceptance_outlives_the_audit_trail(store: Store) -> None:
+    said = [an_acceptance(feature=f"f{number}") for number in range(3)]
+    accept(store, *said)
+    before = datetime.now(UTC) + shape.MICROSECOND
+    assert renew(store, before - HOUR) == 0
+    assert renew(store, before) == 3
+    # The copies are of now, and there is one of each, however often it is asked for.
+    assert renew(store, before) == 0
+    assert acceptances(store, "delay") == said
+    records = store.events(Alias.AUDIT, ALWAYS, kind="acceptance").items
+    assert [item["event"]["action"] for item in records] == ["renew"] * 3 + ["accept"] * 3
+    store.retain({Alias.AUDIT: timedelta(0)}, shape.moment(records[0]["@timestamp"]))
+    assert acceptances(store, "delay") == said
+    assert renew(store, datetime.now(UTC) + shape.MICROSECOND) == 0
 
 
 def test_acceptances_survive_a_restart(tmp_path: Path) -> None:

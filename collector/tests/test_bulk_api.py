@@ -115,6 +115,16 @@ def test_without_the_right_credentials_nothing_is_read_or_stored(
     assert not store.events(Alias.LOGS, DAY).items
 
 
+@pytest.mark.parametrize("alias", [Alias.RESULTS, Alias.INCIDENTS, Alias.AUDIT])
+def test_an_agent_writes_no_verdicts_and_nothing_into_the_audit_trail(
+    client: TestClient, store: SqliteStore, alias: Alias
+) -> None:
+    for index in (alias.value, f"{alias.value}-000001"):
+        answer = client.post("/_bulk", content=body(log("1", kind="acceptance"), index=index)).json()
+        assert statuses(answer) == [404]
+    assert not store.events(alias, DAY).items
+
+
 def test_an_unknown_index_is_refused_by_name_and_keeps_out_no_other(client: TestClient) -> None:
     elsewhere = body(log("1"), index="modelward-results-000002")
     answer = client.post("/_bulk", content=elsewhere + body(log("2"))).json()

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from collector.tests.store_documents import DAY, NOON, log, part
 from modelward_collector import maintenance
+from modelward_collector.checks.acceptance import Acceptance
 from modelward_collector.config import CollectorConfig
 from modelward_collector.maintenance import Maintenance, MaintenanceSettings
 from modelward_collector.span import Span
-from modelward_collector.store.protocol import Alias, StoreUnavailableError
+from modelward_collector.store.acceptances import accept, acceptances
+from modelward_collector.store.protocol import Alias, Document, StoreUnavailableError
 from modelward_collector.store.rollup import RolledUp, roll_up
+from modelward_collector.store.shape import rfc3339
 from modelward_collector.store.sqlite import SqliteStore
 
 MINUTE = timedelta(minutes=1)
@@ -48,6 +51,17 @@ def test_every_model_is_rolled_up_and_what_is_too_old_goes(store: SqliteStore) -
     assert report.describe() == ("2 models: 2 roll-ups written, 6 parts deleted; 0 new indices, 1 expired")
     for model in ("delay", "fraud"):
         assert [one.seconds for one in store.parts(DAY, model=model)] == [3600]
+
+
+def test_what_was_accepted_holds_however_short_the_trail_is_kept(store: SqliteStore) -> None:
+    said = Acceptance("1", "delay", NOON, "ada", NOON)
+    accept(store, said)
+    upkeep = Maintenance(store, replace(SETTINGS, keep=dict.fromkeys(Alias, 2 * ONE_DAY)))
+    upkeep.run(datetime.now(UTC) + 1.5 * ONE_DAY)
+    assert acceptances(store, "delay") == [said]
+    store.create([Document(Alias.AUDIT, "login", {"@timestamp": rfc3339(datetime.now(UTC) - 3 * ONE_DAY)})])
+    assert upkeep.run(datetime.now(UTC)).expired == 1
+    assert acceptances(store, "delay") == [said]
 
 
 def test_a_second_run_finds_nothing_to_do(store: SqliteStore) -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from modelward_collector.config import CollectorConfig
+from modelward_collector.store.acceptances import renew
 from modelward_collector.store.protocol import Alias, Store, StoreUnavailableError
 from modelward_collector.store.rollup import RolledUp, roll_up
 from modelward_collector.store.shape import EPOCH
@@ -96,5 +97,7 @@ class Maintenance:
         new_indices = self._store.roll_over(
             max_documents=settings.max_documents, max_age=settings.max_age, now=datetime.now(UTC)
         )
+        if Alias.AUDIT in settings.keep:
+            renew(self._store, now - settings.keep[Alias.AUDIT] / 2)
         expired = self._store.retain(settings.keep, now)
         return MaintenanceReport(len(models), total, tuple(new_indices), expired, failed)

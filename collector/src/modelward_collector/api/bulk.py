@@ -29,7 +29,10 @@ AT_A_TIME: Final = 2
 
 RETRY_AFTER_SECONDS: Final = 5
 
-_ALIASES: Final = {name: alias for alias in Alias for name in (alias.value, f"{alias.value}-000001")}
+_SHIPPED: Final = (Alias.EVENTS, Alias.LOGS, Alias.PROFILES)
+"""What agents write; verdicts, and who accepted what, are the collector's alone."""
+
+_ALIASES: Final = {name: alias for alias in _SHIPPED for name in (alias.value, f"{alias.value}-000001")}
 """The alias by each name that a document may be created under."""
 
 
@@ -136,7 +139,7 @@ def _entries(content: bytes) -> Iterator[Document | dict[str, Any]]:
             raise _RefusedError(400, "illegal_argument_exception", f"line {number}: the operation has no document")
         alias = _ALIASES.get(target)
         if alias is None:
-            reason = f"no such index [{target}]; this store has the aliases {', '.join(Alias)}"
+            reason = f"no such index [{target}]; agents write to {', '.join(_SHIPPED)}"
             yield _failed(target, document_id, 404, "index_not_found_exception", reason)
             continue
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -20,6 +20,9 @@ ACCEPTANCE: Final = "acceptance"
 
 ACCEPT: Final = "accept"
 """Their `event.action`."""
+
+RENEW: Final = "renew"
+"""The `event.action` of a record that is written anew before it is too old to be kept."""
 
 A_PAGE: Final = 1_000
 _ALWAYS: Final = Span(shape.EPOCH, shape.LATEST)
@@ -57,19 +60,65 @@ def acceptances(store: Store, model: str, *, until: datetime | None = None) -> l
     One query that finds them by their kind, whatever else the trail has; a model has few. A record that does not fit is
     left out and logged once. `StoreUnavailableError` when the store does not answer.
     """
-    found: list[Acceptance] = []
+    # One that was renewed is there more than once.
+    found: dict[str, Acceptance] = {}
+    for document in _records(store, _ALWAYS, model):
+        try:
+            one = _acceptance(document)
+        except shape.ShapeError as error:
+            _leave_out(model, shape.text(document.get("_id")), error)
+        else:
+            found.setdefault(one.id, one)
+    listed = reversed(found.values())
+    return sorted((one for one in listed if until is None or one.at <= until), key=lambda one: one.at)
+
+
+def renew(store: Store, before: datetime) -> int:
+    """Write anew what the trail has only from before that moment; how many.
+
+    An acceptance holds for as long as nobody says otherwise, while the trail's old records are deleted.
+    """
+    old = list(_records(store, Span(shape.EPOCH, before)))
+    if not old:
+        return 0
+    kept = {_id(document) for document in _records(store, Span(before, shape.LATEST))}
+    now = datetime.now(UTC)
+    again = {
+        _id(document): {
+            **{name: value for name, value in document.items() if name not in ("_id", "event")},
+            "@timestamp": shape.rfc3339(now),
+            "event": {**_object(document.get("event")), "action": RENEW},
+            "acceptance": {**_object(document.get("acceptance")), "id": _id(document)},
+        }
+        for document in reversed(old)
+        if _id(document) not in kept
+    }
+    documents = [
+        # Of one moment and id, so that two collectors at once write one.
+        Document(Alias.AUDIT, f"{its_id}~{now:%Y%m%d%H}", source)
+        for its_id, source in again.items()
+    ]
+    return sum(answer.outcome is Outcome.CREATED for answer in store.create(documents))
+
+
+def _records(store: Store, span: Span, model: str | None = None) -> Iterator[Mapping[str, Any]]:
+    """Newest first."""
     after: str | None = None
     while True:
-        page = store.events(Alias.AUDIT, _ALWAYS, model=model, kind=ACCEPTANCE, limit=A_PAGE, after=after)
-        for document in page.items:
-            try:
-                found.append(_acceptance(document))
-            except shape.ShapeError as error:
-                _leave_out(model, shape.text(document.get("_id")), error)
+        page = store.events(Alias.AUDIT, span, model=model, kind=ACCEPTANCE, limit=A_PAGE, after=after)
+        yield from page.items
         after = page.after
         if after is None:
-            break
-    return sorted((one for one in reversed(found) if until is None or one.at <= until), key=lambda one: one.at)
+            return
+
+
+def _id(document: Mapping[str, Any]) -> str:
+    """Of the acceptance; of one that was renewed it is not the record's own."""
+    return shape.text(_object(document.get("acceptance")).get("id")) or shape.text(document.get("_id"))
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def to_json(acceptance: Acceptance) -> dict[str, Any]:
@@ -128,7 +177,7 @@ def _acceptance(document: Mapping[str, Any]) -> Acceptance:
     if kind not in list(AcceptanceKind):
         raise shape.ShapeError(f"field [acceptance.kind] is {kind!r:.60}, which this version does not know")
     return Acceptance(
-        id=_text(document.get("_id"), "_id"),
+        id=_id(document),
         model=_text(document.get("model"), "model"),
         since=shape.moment(said.get("since"), "acceptance.since"),
         by=_text(document.get("by"), "by"),
