@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from collector.tests.collecting import send_traffic
 from collector.tests.site import Browser, Place, deployed, wait_for
-from modelward_collector.checks.result import CheckKind
+from modelward_collector.checks.result import CheckKind, Finding, Status
 from modelward_collector.store.acceptances import acceptances
 from tests.servers.certificates import Authority
 
@@ -71,6 +72,24 @@ def test_an_editor_accepts_under_the_own_name_whatever_the_request_says(place: P
     assert said(place)[-1] == "eddie"
     by_another = '{"by": "ada", ' + since(1)[1:]
     assert place.logged_in("eddie").request("POST", API, by_another, JSON).status == 422
+
+
+def test_an_editor_accepts_on_the_page_and_a_viewer_sees_what_would_happen(place: Place) -> None:
+    store = place.collector.context.store
+    (latest,) = (item for item in store.latest_results() if item.check is CheckKind.DRIFT)
+    found = Finding("distance", "drift", Status.WARNING, "distance is larger", 0.3, 0.05, since=BEGAN)
+    store.save_result(replace(latest, end=latest.end + timedelta(hours=1), findings=(found,)))
+    page = place.logged_in("vera").get(PAGE)
+    assert "distance</strong> is compared with its traffic since" in page.text
+    assert "Accepting it needs the role of an editor" in page.text
+    assert PAGE not in page.text
+    assert "Accept as the new normal" not in place.logged_in("vera").get("/models/delay").text
+    editor = place.logged_in("eddie")
+    assert f'href="{PAGE}"' in editor.get("/models/delay").text
+    answer = editor.post(PAGE, {**editor.get(PAGE).hidden, "reason": "by hand", "by": "ada"})
+    assert (answer.status, answer.header("location")) == (303, "/models/delay#drift")
+    last = acceptances(store, "delay")[-1]
+    assert (last.by, last.feature, last.since, last.reason) == ("eddie", "distance", BEGAN, "by hand")
 
 
 def test_a_script_accepts_as_the_key(place: Place) -> None:
