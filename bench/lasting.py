@@ -377,7 +377,7 @@ def relapse_rows(size: Size, runs: Sequence[Followed]) -> list[Row]:
 
 # -- references with odd days, peers, and cases ----------------------------------------------------------------------
 
-PEER_DAYS = {True: 50, False: 75}
+PEER_DAYS = {True: 46, False: 60}
 """By whether it is quick: the last day that peers judge."""
 
 USED = [(1, 1.0), (1, 3.0), (4, 1.0), (4, 3.0), (7, 1.0), (7, 3.0)]

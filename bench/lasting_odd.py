@@ -107,38 +107,31 @@ def drawn_rows(tallies: Sequence[tuple[int, float, Tally]]) -> list[Row]:
     return rows
 
 
+BOTH = (True, False, True, False)
+"""Of the days after a reference that peers judge too: which are moved."""
+
+
 def beside_peers(seed: int) -> Tally:
-    """One reference of each number and size; a Tuesday with and without the change, judged by all."""
+    """One reference of each number, sizes in turn; a few weekdays with and without the change, judged by all."""
     rng = np.random.default_rng(seed)
     tally = Tally()
     cases: dict[str, list[dict[str, Values]]] = {}
     for number in NUMBERS:
-        for size in SIZES:
-            known = month(rng, number, size, one_way=True)
-            reference = reference_of([profile_of(one) for one in known])
-            for moved in (True, False):
-                # A Monday that is a weekday like any other, so that days are in a row.
-                now = day(rng, 0, SHIFT * moved)
-                cases[f"{'moved' if moved else 'still'}-{number}-{size:g}"] = [*known, now]
-                verdicts = {
-                    OURS: flagged(on_a_tuesday(reference, profile_of(now))),
-                    "KS": {
-                        name
-                        for name, values in now.items()
-                        if plain_test(np.concatenate([one[name] for one in known]), values) < PLAIN_P
-                    },
-                }
-                for who, names in verdicts.items():
-                    _add(tally, who, moved, names)
-    for case, answers in asked(cases, [REFERENCE]).items():
-        for who in ("Evidently", "NannyML"):
-            flags = answers[f"{who}, fixed"][0]
-            _add(
-                tally,
-                who,
-                case.startswith("moved"),
-                {name for name, flag in zip(cases[case][0], flags, strict=True) if flag},
-            )
+        known = month(rng, number, SIZES[number % len(SIZES)], one_way=True)
+        after = [day(rng, 1, SHIFT * moved) for moved in BOTH]
+        cases[str(number)] = [*known, *after]
+        reference = reference_of([profile_of(one) for one in known])
+        whole = {name: np.concatenate([one[name] for one in known]) for name in known[0]}
+        for moved, now in zip(BOTH, after, strict=True):
+            _add(tally, OURS, moved, flagged(on_a_tuesday(reference, profile_of(now))))
+            plain = {name for name, values in now.items() if plain_test(whole[name], values) < PLAIN_P}
+            _add(tally, f"KS at p < {PLAIN_P:g}", moved, plain)
+    judged = list(range(REFERENCE, REFERENCE + len(BOTH)))
+    for case, answers in asked(cases, judged, rolls=False).items():
+        for who, flags in answers.items():
+            for moved, row in zip(BOTH, flags, strict=True):
+                names = {name for name, flag in zip(cases[case][0], row, strict=True) if flag}
+                _add(tally, who.removesuffix(", fixed"), moved, names)
     return tally
 
 

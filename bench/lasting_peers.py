@@ -98,7 +98,7 @@ def judge(seasons: bool, changed: bool, days: int, seed: int) -> Judged:
         answers[f"KS, {how}"] = np.array(
             [[_plain(columns, name, day, how == "rolling") < PLAIN_P for name in names] for day in judged]
         )
-    return Judged(seasons, changed, names, answers | asked({"rows": columns}, list(judged)).get("rows", {}))
+    return Judged(seasons, changed, names, answers | asked({"rows": columns}, list(judged), rolls=True).get("rows", {}))
 
 
 def _plain(columns: Sequence[Mapping[str, Values]], name: str, day: int, rolls: bool) -> float:
@@ -107,16 +107,19 @@ def _plain(columns: Sequence[Mapping[str, Values]], name: str, day: int, rolls: 
     return plain_test(reference, columns[day][name])
 
 
-def asked(cases: Mapping[str, Sequence[Mapping[str, Values]]], judged: list[int]) -> dict[str, dict[str, Flags]]:
-    """What peers flag of each case's days; nothing where they are not installed."""
+def asked(
+    cases: Mapping[str, Sequence[Mapping[str, Values]]], judged: list[int], *, rolls: bool
+) -> dict[str, dict[str, Flags]]:
+    """What peers flag of each case's days, with a fixed reference and a rolling one; nothing where there are none."""
     if not PEERS.exists():
         return {}
+    wanted = {"days": judged, "reference": REFERENCE, "rolls": rolls}
     with tempfile.TemporaryDirectory(prefix="modelward-lasting-") as folder:
         for name, days in cases.items():
             (Path(folder) / name).mkdir()
             frame = pd.concat([pd.DataFrame(day).assign(window=number) for number, day in enumerate(days)])
             frame.to_parquet(Path(folder) / name / "rows.parquet", index=False)
-            (Path(folder) / name / "judged.json").write_text(json.dumps({"days": judged, "reference": REFERENCE}))
+            (Path(folder) / name / "judged.json").write_text(json.dumps(wanted))
         answer = ask_peer("lasting.py", folder)
     return {
         name: {who: np.array(flags, dtype=np.bool_) for who, flags in by_peer.items()}
