@@ -13,7 +13,19 @@ from functools import partial
 from typing import Protocol
 
 from modelward_agent.profile import Profile, Segment
-from modelward_collector.checks.drift import check_drift
+from modelward_collector.checks.acceptance import Acceptance
+from modelward_collector.checks.drift import Past, check_looks
+from modelward_collector.checks.drift_judge import Look
+from modelward_collector.checks.drift_looks import lengths_of
+from modelward_collector.checks.drift_memory import (
+    Memory,
+    accepted_keys,
+    accepted_now,
+    adoptions,
+    new_normal,
+    newest_memory,
+    put_back,
+)
 from modelward_collector.checks.drift_reference import PreparedReference, prepare_reference
 from modelward_collector.checks.health import check_health
 from modelward_collector.checks.performance import check_performance
@@ -28,9 +40,16 @@ from modelward_collector.models import ModelSpec, ReferenceFile, ReferenceRollin
 from modelward_collector.models import Task as ModelTask
 from modelward_collector.registry import Registry
 from modelward_collector.span import Span
+from modelward_collector.store.acceptances import accept, acceptances
 from modelward_collector.store.protocol import Store, StoreUnavailableError
 from modelward_collector.store.sampling import load_sample
-from modelward_collector.store.windows import load_reference, load_segment_series, load_window
+from modelward_collector.store.windows import (
+    NormalSpans,
+    load_past,
+    load_reference,
+    load_segment_series,
+    load_window,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -109,8 +128,19 @@ class Engine:
         for result in results:
             self._store.save_result(result)
         if not on_demand:
+            self._adopt(spec, results)
             self._metrics.ran(results)
         return results
+
+    def _adopt(self, spec: ModelSpec, results: Sequence[CheckResult]) -> None:
+        """Take what has drifted for long enough for the new normal, where `models.d` asks for that."""
+        after = spec.checks.drift.adopt_after
+        if after is None:
+            return
+        for result in results:
+            if result.check is CheckKind.DRIFT:
+                for one in adoptions(result, after):
+                    accept(self._store, one)
 
     def span(self, model: str, check: CheckKind, at: datetime | None = None) -> Span:
         """What the check would look at, at that moment; `KeyError` for an unknown model."""
@@ -189,21 +219,63 @@ class Loader:
 
     # -- the kinds: what each loads -----------------------------------------------------------------------------
     def drift(self, task: Task) -> Mapping[str, Callable[[], CheckResult]]:
-        """Compare each version with its reference; one younger than the window over its life, however short.
+        """Compare each version with what is normal for it, at every length that it has rows enough for."""
+        spec = task.spec
+        shown = load_window(self._store, spec.model, task.span)
+        born = {one.version: one.first_seen for one in self._store.seen_models() if one.model == spec.model}
+        accepted = acceptances(self._store, spec.model, until=task.now)
+        windows: dict[Span, Window] = {task.span: shown}
 
-        The first days of a week are not a week: they are compared with what the reference shows of so many days.
-        """
-        window = load_window(self._store, task.spec.model, task.span)
-        born = {one.version: one.first_seen for one in self._store.seen_models() if one.model == task.spec.model}
+        def window_of(span: Span) -> Window:
+            if span not in windows:
+                windows[span] = load_window(self._store, spec.model, span)
+            return windows[span]
 
         def judge(version: str) -> CheckResult:
+            history = self._history(task, version)
+            memory = accepted_now(newest_memory(history), accepted, version)
+            lengths = lengths_of(spec, task.span, born.get(version))
             start = max(task.span.start, born.get(version, task.span.start))
-            lived = replace(window, span=Span(min(start, task.span.end), task.span.end))
-            reference = self.prepared(task.spec, version, task.span)
-            steps = partial(self._steps, task.spec.model, version)
-            return check_drift(task.spec, version, reference, lived, self._history(task, version), steps)
+            lived = replace(shown, span=Span(min(start, task.span.end), task.span.end))
+            looks = [
+                Look(
+                    lived if one.span == lived.span else window_of(one.span),
+                    self._normal(spec, version, one.span, born.get(version), memory, accepted),
+                    one.share,
+                    one.trends,
+                )
+                for one in lengths
+            ]
+            steps = partial(self._steps, spec.model, version)
+            return check_looks(spec, version, looks, lived, history, steps, Past(memory, accepted))
 
-        return {version: partial(judge, version) for version in self._versions(task, window)}
+        return {version: partial(judge, version) for version in self._versions(task, shown)}
+
+    def _normal(
+        self,
+        spec: ModelSpec,
+        version: str,
+        span: Span,
+        born: datetime | None,
+        memory: Memory,
+        accepted: Sequence[Acceptance],
+    ) -> PreparedReference | None:
+        """What that window of the version is compared with, from the cache when it is fresh."""
+        keys = {*memory.episodes, *accepted_keys(accepted, version)}
+        left_out = memory.left_out(accepted, version, keys)
+        whole = new_normal([one for one in accepted if one.feature is None], version, "")
+        since = None if whole is None else whole.since
+        normal = NormalSpans(born, since, left_out, put_back(accepted, version, keys))
+        if isinstance(spec.reference, ReferenceRolling):
+            return self._prepared(spec, version, span, normal)
+        prepared = self._prepared(spec, version, span, NormalSpans())
+        renewed = {key: spans for key, spans in left_out.items() if new_normal(accepted, version, key) is not None}
+        if prepared is None or (not renewed and since is None):
+            return prepared
+        # What was accepted is compared with the traffic since then, whatever the rest is compared with.
+        own = spec.model_copy(update={"reference": ReferenceRolling(kind="rolling")})
+        fresh = self._prepared(own, version, span, NormalSpans(born, since, renewed))
+        return prepared.renewed(None if since is not None else frozenset(renewed), fresh)
 
     def quality(self, task: Task) -> Mapping[str, Callable[[], CheckResult]]:
         """Hold each version's traffic against the schema and the reference."""
@@ -291,13 +363,21 @@ class Loader:
         """The same with what has been computed of it so far."""
         if isinstance(spec.reference, ReferenceRolling):
             span = self._steady(spec.model, span)
-        key = _reference_key(spec, version, span)
+        return self._kept(_reference_key(spec, version, span), lambda: load_past(self._store, spec, span, version))
+
+    def _prepared(self, spec: ModelSpec, version: str, span: Span, normal: NormalSpans) -> PreparedReference | None:
+        key = f"{_reference_key(spec, version, span)}\n{span.start.isoformat()} {span.length} {normal!r}"
+        if isinstance(spec.reference, ReferenceFile):
+            key = _reference_key(spec, version, span) + "\nnormal"
+        return self._kept(key, lambda: load_reference(self._store, spec, span, version, normal))
+
+    def _kept(self, key: str, load: Callable[[], ReferenceProfile | None]) -> PreparedReference | None:
         with self._lock:
             found = self._references.get(key)
             if found is not None and time.monotonic() - found[0] < REFERENCE_MAX_AGE_SECONDS:
                 self._references.move_to_end(key)
                 return found[1]
-        reference = load_reference(self._store, spec, span, version)
+        reference = load()
         if reference is None:
             return None  # asked for again at the next check: its traffic may just not be in yet
         prepared = prepare_reference(reference)

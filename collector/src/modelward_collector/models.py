@@ -7,7 +7,7 @@ reference.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -149,7 +149,9 @@ class DriftCheck(Schedule):
     """How drift is judged; the defaults are meant to be left alone."""
 
     every: Duration | None = timedelta(hours=1)
-    window: Duration = timedelta(days=1)
+    window: Duration = Field(
+        timedelta(days=1), description="unset: the last hour, day and week at once; set: this length alone"
+    )
     false_alarm_rate: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.01, description="share of unchanged windows in which any feature may be flagged"
     )
@@ -157,6 +159,14 @@ class DriftCheck(Schedule):
     persistence: tuple[int, int] = Field((1, 1), description="[k, n]: drifting when k of the last n windows are")
     ignore: tuple[str, ...] = ()
     by_segment: bool = True
+    adopt_after: Duration | None = Field(
+        None, description="what has drifted for so long is taken for the new normal by itself, and said to be; unset: never"
+    )
+
+    @property
+    def lengths_chosen(self) -> bool:
+        """Whether one length is asked for, instead of all that have rows enough."""
+        return "window" in self.model_fields_set
 
     @model_validator(mode="after")
     def _k_of_n(self) -> DriftCheck:
@@ -236,6 +246,7 @@ class ModelSpec(_Strict):
     reference: Reference = ReferenceRolling(kind="rolling")
     features: dict[str, FeatureSchema] = Field(default_factory=dict)
     output: OutputSchema = OutputSchema()
+    holidays: tuple[date, ...] = Field((), description="days on which traffic is as on a Sunday, for example 2026-12-25")
     expectations: Annotated[tuple[Expectation, ...], Field(max_length=1_000)] = ()
     checks: Checks = Checks()
     configured: bool = Field(True, exclude=True, description="False for a model that was only seen")

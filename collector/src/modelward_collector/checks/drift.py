@@ -8,9 +8,16 @@
 * it is *more than trivial*: the effect, on a scale from 0 to 1 that all features share (Jensen-Shannon distance, or
   that of two normal distributions as far apart), is above its floor: 0.025, or what the reference's own windows show.
 
-**The state** is drift when k of the last n windows drift (`persistence`, by default 1 of 1). Statuses:
+**What it is compared with** are the reference's windows of the same hours and kind of day, without odd ones
+(`drift_normal`). Several lengths may be looked at in one check, each with a share of the false alarm rate; of a feature
+the shortest that drifts is told. Where whole days are looked at, trends of the days before are looked for too
+(`stats.creep`).
+
+**The state** is drift when k of the last n windows drift (`persistence`, by default 1 of 1), and then until a window of
+its own shows that it is over (`drift_memory`). Statuses:
 
 * OK: neither this window nor the state.
+* LEARNING: what is normal for the feature is not known yet, and it is not grossly different from what is.
 * WARNING: this window drifts but the state is not reached yet (shown, not counted in `drifted`); or the state is drift.
 * CRITICAL: the state is drift and the effect is large (at least 0.5, about 1.3 standard deviations), unless the
   feature's importance is given as 0; or it is that of an output (prediction, score) while a feature drifts too: the
@@ -27,29 +34,29 @@ quarter of the false alarm rate is theirs, and only what drifts there is reporte
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from modelward_agent.profile import Profile
-from modelward_agent.profile.text import CLASSES
-from modelward_collector.checks.drift_history import (
-    JOINT,
-    JOINT_TEST,
-    TEST,
-    earlier_results,
-    run_of,
-    state_of,
+from modelward_collector.checks.acceptance import Acceptance
+from modelward_collector.checks.drift_findings import (
+    finding_of,
+    importance_of,
+    joint_finding,
+    rank_of,
+    result_of,
+    rows_needed,
+    status_of,
+    summary_of,
 )
-from modelward_collector.checks.drift_joint import SHARE as JOINT_SHARE
-from modelward_collector.checks.drift_joint import JointChange, joint_change, measure_of_pair
-from modelward_collector.checks.drift_measure import Shift, measure_of
-from modelward_collector.checks.drift_message import message_of
-from modelward_collector.checks.drift_reference import PreparedReference, prepare_reference, side_of
+from modelward_collector.checks.drift_history import earlier_results, state_of
+from modelward_collector.checks.drift_joint import JointChange, measure_of_pair
+from modelward_collector.checks.drift_judge import Judged, Look, LookJudged, judge
+from modelward_collector.checks.drift_measure import measure_of
+from modelward_collector.checks.drift_memory import Episode, Memory, Seen, Shape, explained, remembered, to_document
+from modelward_collector.checks.drift_reference import PreparedReference, prepare_reference
 from modelward_collector.checks.drift_since import (
-    JOINT_KEY,
     Followed,
     Key,
     Since,
@@ -59,72 +66,24 @@ from modelward_collector.checks.drift_since import (
     locate,
     pair_key,
     scanned,
-    to_detail,
 )
-from modelward_collector.checks.result import CheckKind, CheckResult, Finding, Status, worst
-from modelward_collector.checks.window import ReferenceProfile, Window
+from modelward_collector.checks.result import CheckResult, Status, worst
+from modelward_collector.checks.window import JOINT, ReferenceProfile, Window, subject_key
 from modelward_collector.models import ModelSpec
 from modelward_collector.span import Span
-from modelward_collector.stats.categories import new_categories, vanished_categories
-from modelward_collector.stats.combine import benjamini_hochberg
-from modelward_collector.stats.feature import TEXT, Comparison, FeatureScatter, FeatureView, compare
-from modelward_collector.stats.normal import two_sided_quantile
-from modelward_collector.stats.outcome import Outcome
-from modelward_collector.stats.text import contributors
+from modelward_collector.stats.correlation import PairChange
 
-OUTPUTS = ("prediction", "score")
-"""The outputs whose drift is judged."""
-
-LARGE = 0.5
-"""From this effect on drift is critical."""
-
-HEADROOM = 0.75
-"""Share of the false alarm rate that is used: p-values from sketches and of combined tests are approximations."""
-
-SEGMENT_SHARE = 0.25
-"""What segments get of the false alarm rate, when there are any to judge."""
-
-SEGMENTS_MAX = 24
-"""The segments with most rows are judged."""
-
-PLAINEST = (
-    "missing", "type", "texts", "mean", "length_mean", "variance", "zeros", "linf", "words", "characters",
-    "chi_squared", "ks", "length_ks", "psi",
-)  # fmt: skip
-"""Of two tests that find about the same effect the earlier is easier to understand."""
-
-NEAR = 0.75
-
-SEGMENT_FINDINGS_MAX = 50
-NAMES_MAX = 10
-
-_POWER_QUANTILE = 1.645
-"""Normal quantile of 95%: enough rows are those with which this effect is found in 95% of windows."""
+UNUSUAL_DAYS_MAX = 2
+"""So many days of a week may be like days of another kind, as holidays are; the next is drift."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Judged:
-    """One feature compared: its views, its comparison, and whether this window drifts."""
+class Past:
+    """What a check goes on from: its memory, what was accepted, and how far back a reference may reach."""
 
-    side: str
-    name: str
-    reference: FeatureView
-    current: FeatureView
-    scatter: FeatureScatter
-    comparison: Comparison
-    adjusted: float
-    level: float
-    drifts: bool
-    leading: Outcome
-
-    @property
-    def score(self) -> float:
-        return self.leading.effect
-
-    @property
-    def shift(self) -> Shift:
-        kind = self.comparison.kind
-        return Shift(self.side, self.name, kind, self.reference, self.current, self.scatter, self.leading)
+    memory: Memory = field(default_factory=Memory)
+    accepted: Sequence[Acceptance] = ()
+    reach: timedelta = timedelta(days=90)
 
 
 def check_drift(
@@ -142,74 +101,101 @@ def check_drift(
     where many windows meet the same reference. Every feature and output has one finding, worst first, `value` its
     effect and `threshold` its floor in [0, 1], `p_value` adjusted for the number of features; drifting segments follow.
     """
-    config = spec.checks.drift
     prepared = prepare_reference(reference) if isinstance(reference, ReferenceProfile) else reference
-    current = window.profile(version)
-    nothing = _not_enough(prepared, current, config.min_rows)
-    if prepared is None or nothing:
-        return _result(version, window, current, Status.NO_DATA, nothing)
+    return check_looks(spec, version, [Look(window, prepared)], window, history, steps)
 
-    segments = _segments(version, window, prepared, current, config.min_rows) if config.by_segment else []
-    budget = HEADROOM * config.false_alarm_rate
-    joint = joint_change(prepared, current, window.span.length, config.ignore, budget * JOINT_SHARE)
-    rate = budget * (1 - (SEGMENT_SHARE if segments else 0) - (JOINT_SHARE if joint else 0))
-    wanted = _wanted(current, prepared.total, set(config.ignore))
-    # One level for all that is learned from the reference, whatever the segments: it is computed once.
-    learned = budget / max(1, len(wanted))
-    judged = _judge(wanted, prepared, prepared, current, window, rate, learned)
+
+def check_looks(
+    spec: ModelSpec,
+    version: str,
+    looks: Sequence[Look],
+    window: Window,
+    history: Sequence[CheckResult] = (),
+    steps: Steps | None = None,
+    past: Past | None = None,
+) -> CheckResult:
+    """`check_drift` of several lengths at once, the shortest first; `window` is what the result is said to be of.
+
+    With a `past` the check remembers: what drifts goes on until it is over, and the result carries the memory.
+    """
+    config = spec.checks.drift
+    memory = past.memory if past is not None else Memory()
+    kept = to_document(memory) if past is not None else None
+    done: list[LookJudged] = []
+    nothing = ""
+    for look in looks:
+        current = look.window.profile(version)
+        why = _not_enough(look.reference, current, config.min_rows)
+        nothing = nothing or why
+        if not why:
+            done.append(judge(look, version, current, config, _may_be_unusual(memory, look.window.span)))
+    shown = window.profile(version)
+    if not done:
+        return result_of(version, window, shown, Status.NO_DATA, nothing, memory=kept)
+
+    now = window.span.end
     earlier = earlier_results(history, window)
-    states = {(one.side, one.name): state_of(one.drifts, one.name, None, earlier, config.persistence) for one in judged}
-    drifting = [one for one in judged if states[(one.side, one.name)]]
-    parts = _judge_segments(segments, wanted, prepared, window, budget * SEGMENT_SHARE, learned)
-    flagged = [one for one in judged if one.drifts or states[(one.side, one.name)]]
-    followed = _followed(flagged, joint, parts, prepared, current, window.span)
-    begun = _begun(followed, known_from(earlier[0]) if earlier else {}, window.span, steps)
+    told = _Told(spec, version, done, past, earlier, now)
+    judged = told.features()
+    joint = told.joint()
+    parts = _parts(done)
+    begun = _begin(done, judged, joint, parts, known_from(earlier[0]) if earlier else {}, steps)
+    for one in judged:
+        told.remember(one, begun)
+    if joint is not None:
+        told.remember_joint(joint, begun)
+
+    drifting = [one for one in judged if told.states[subject_key(one.side, one.name)]]
     feature_drifts = any(one.side == "features" for one in drifting)
-    findings = [
-        _finding(
-            one,
-            _status(one, states[(one.side, one.name)], feature_drifts, _importance(spec, one.name)),
-            earlier,
-            window,
-            None,
-            states[(one.side, one.name)],
-            begun.get(feature_key(one.side, one.name)),
-        )
-        for one in judged
-    ]
-    findings.sort(key=lambda finding: _rank(finding, spec))
-    together = [_joint_finding(joint, earlier, window, config.persistence, begun)] if joint is not None else []
+    findings = []
+    for one in judged:
+        key = subject_key(one.side, one.name)
+        state = told.states[key]
+        status = status_of(one, state, feature_drifts, importance_of(spec, one.name))
+        since = begun.get(feature_key(one.side, one.name))
+        findings.append(finding_of(one, status, earlier, None, state, since, told.open(key)))
+    findings.sort(key=lambda finding: rank_of(finding, spec))
+    together = []
+    if joint is not None:
+        drifts = told.drifts[JOINT]
+        together = [
+            joint_finding(joint[1], drifts, told.states[JOINT], earlier, joint[0].look.window, begun, told.open(JOINT))
+        ]
     in_segments = [
-        _finding(
+        finding_of(
             one,
             Status.WARNING,
             earlier,
-            window,
             where,
             state_of(True, one.name, where, earlier, config.persistence),
             begun.get(feature_key(one.side, one.name, where)),
         )
         for where, one in parts
     ]
-    everything = sorted((*findings, *together), key=lambda finding: _rank(finding, spec))
+    everything = sorted((*findings, *together), key=lambda finding: rank_of(finding, spec))
     status = worst(*(finding.status for finding in (*everything, *in_segments)))
-    summary = _summary(findings, together, in_segments, {one.name for one in drifting})
+    like = next((one.like for one in done if one.like), "")
+    sure = [one for one in drifting if not one.learning]
+    summary = summary_of(findings, together, in_segments, {one.name for one in drifting}, like)
     features = [one for one in judged if one.side == "features"]
-    drifted = sum(one.side == "features" for one in drifting)
+    drifted = sum(one.side == "features" for one in sure)
     numbers = {
         "features": float(len(features)),
         "drifted": float(drifted),
         "drifted_share": drifted / len(features) if features else 0.0,
-        "outputs_drifted": float(len(drifting) - drifted),
-        "odd": float(sum(one.drifts and not states[(one.side, one.name)] for one in judged)),
+        "outputs_drifted": float(len(sure) - drifted),
+        "odd": float(sum(one.drifts and one not in sure for one in judged)),
         "max_score": max((one.score for one in judged), default=0.0),
         "segments_drifted": float(len({tuple(where.items()) for where, _ in parts})),
-        "reference_rows": float(prepared.total.rows),
+        "reference_rows": float(max(one.look.reference.total.rows for one in done if one.look.reference is not None)),
+        "learning": float(sum(one.learning for one in judged)),
     }
     if joint is not None:
-        numbers["pairs"] = float(len(joint.pairs))
-        numbers["pairs_drifted"] = float(len(joint.changed))
-    return _result(version, window, current, status, summary, (*everything, *in_segments), numbers)
+        numbers["pairs"] = float(len(joint[1].pairs))
+        numbers["pairs_drifted"] = float(len(joint[1].changed) if told.drifts[JOINT] else 0)
+        numbers["dependences_drifted"] = float(len(joint[1].otherwise) if told.drifts[JOINT] else 0)
+    kept = to_document(told.memory(done)) if past is not None else None
+    return result_of(version, window, shown, status, summary, (*everything, *in_segments), numbers, kept)
 
 
 def _not_enough(prepared: PreparedReference | None, current: Profile, min_rows: int) -> str:
@@ -225,116 +211,184 @@ def _not_enough(prepared: PreparedReference | None, current: Profile, min_rows: 
     return ""
 
 
-def _wanted(current: Profile, reference: Profile, ignored: set[str]) -> list[tuple[str, str]]:
-    """(side, name) of everything that either has, in a fixed order."""
-    features = sorted({*current.features, *reference.features} - ignored)
-    outputs = [
-        name for name in OUTPUTS if name not in ignored and (name in current.outputs and name in reference.outputs)
-    ]
-    return [("features", name) for name in features] + [("outputs", name) for name in outputs]
+# -- several looks, and what is remembered ----------------------------------------------------------------------------
 
 
-def _judge(
-    wanted: Sequence[tuple[str, str]],
-    reference: PreparedReference,
-    whole: PreparedReference,
-    current: Profile,
-    window: Window,
-    rate: float,
-    learned: float,
-) -> list[_Judged]:
-    level = rate / max(1, len(wanted))
-    compared = []
-    for side, name in wanted:
-        mine = reference.view(side, name)
-        theirs = FeatureView.of(side_of(current, side, name))
-        scatter = whole.scatter(side, name, window.span.length, learned)
-        compared.append((side, name, mine, theirs, scatter, compare(mine, theirs, scatter)))
-    adjusted = benjamini_hochberg([comparison.p for *_, comparison in compared])
-    judged = []
-    for (side, name, mine, theirs, scatter, comparison), p in zip(compared, adjusted, strict=True):
-        drifts = bool(p <= rate)
-        leading = _leading(comparison, drifts, level)
-        judged.append(_Judged(side, name, mine, theirs, scatter, comparison, float(p), level, drifts, leading))
-    return judged
+class _Told:
+    """Of everything that was looked at in several lengths: the one that is told, the state, and what is remembered."""
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        version: str,
+        done: Sequence[LookJudged],
+        past: Past | None,
+        earlier: Sequence[CheckResult],
+        now: datetime,
+    ) -> None:
+        self._persistence = spec.checks.drift.persistence
+        self._version = version
+        self._done = done
+        self._past = past
+        self._earlier = earlier
+        self._now = now
+        self._before = past.memory if past is not None else Memory()
+        self._episodes: dict[str, tuple[Episode, ...]] = {
+            key: mine for key, mine in self._before.episodes.items() if mine
+        }
+        self._seen: dict[str, list[Seen]] = {}
+        self.states: dict[str, bool] = {}
+        self.drifts: dict[str, bool] = {}
+
+    def features(self) -> list[Judged]:
+        """One of each feature and output: of the looks that drift the shortest, else the one that knows most."""
+        by_key: dict[str, list[tuple[Judged, bool]]] = {}
+        for one in self._done:
+            for judged in one.judged:
+                key = subject_key(judged.side, judged.name)
+                by_key.setdefault(key, []).append((judged, self._explained(key, one.look.window.span)))
+        chosen = []
+        for key, looks in by_key.items():
+            fresh = [judged for judged, explained_already in looks if not explained_already]
+            self._seen[key] = [_seen(judged) for judged in fresh]
+            drifting = [judged for judged in fresh if judged.drifts]
+            sure = [judged for judged in drifting if not judged.learning]
+            if drifting:
+                told = (sure or drifting)[0]
+            else:
+                calm = fresh or [replace(judged, drifts=False, creep=None) for judged, _ in looks]
+                told = min(calm, key=lambda judged: (judged.learning, -judged.window.span.length))
+            self.drifts[key] = bool(drifting)
+            chosen.append(told)
+        return chosen
+
+    def joint(self) -> tuple[LookJudged, JointChange] | None:
+        """How features move together: of the looks in which that changed the shortest, else the longest."""
+        found = [(one, one.joint) for one in self._done if one.joint is not None]
+        fresh = [(one, joint) for one, joint in found if not self._explained(JOINT, one.look.window.span)]
+        drifting = [(one, joint) for one, joint in fresh if joint.drifts]
+        self.drifts[JOINT] = bool(drifting)
+        self._seen[JOINT] = [
+            Seen(one.look.window.span, joint.drifts, joint.leading.effect, joint.leading.rows, joint.leading.rows)
+            for one, joint in fresh
+        ]
+        if drifting:
+            return drifting[0]
+        return found[-1] if found else None
+
+    def remember(self, one: Judged, begun: Mapping[Key, Since]) -> None:
+        """Settle the state of a feature, and its episodes."""
+        key = subject_key(one.side, one.name)
+        # What is not known yet opens no episode: the reference would be left with the little that there is.
+        self._settle(key, one.name, begun.get(feature_key(one.side, one.name)), one.learning)
+
+    def remember_joint(self, joint: tuple[LookJudged, JointChange], begun: Mapping[Key, Since]) -> None:
+        """The same of how features move together."""
+        leading = joint[1].leading
+        since = begun.get(pair_key(leading.a, leading.b)) if isinstance(leading, PairChange) else None
+        self._settle(JOINT, JOINT, since, False)
+
+    def _settle(self, key: str, name: str, since: Since | None, learning: bool) -> None:
+        drifts = self.drifts[key]
+        state = state_of(drifts, name, None, self._earlier, self._persistence)
+        if self._past is not None:
+            looks = [replace(one, since=since.low or since.at) if since is not None else one for one in self._seen[key]]
+            horizon = self._now - self._past.reach
+            mine = remembered(self._before, key, looks, state and not learning, self._now, horizon)
+            if mine:
+                self._episodes[key] = mine
+            else:
+                self._episodes.pop(key, None)
+            state = self.open(key) is not None or (learning and state)
+        self.states[key] = state
+
+    def open(self, key: str) -> Episode | None:
+        """The drift of it that goes on."""
+        mine = self._episodes.get(key, ())
+        return mine[-1] if self._past is not None and mine and mine[-1].open else None
+
+    def memory(self, done: Sequence[LookJudged]) -> Memory:
+        """What the next check goes on from."""
+        recent = [day for day in self._before.unusual if day > self._now - timedelta(days=14)]
+        for one in done:
+            day = _midnight(one.look.window.span)
+            if one.like and day not in recent:
+                recent.append(day)
+        return Memory(self._episodes, tuple(recent))
+
+    def _explained(self, key: str, span: Span) -> bool:
+        return self._past is not None and explained(self._before, self._past.accepted, self._version, key, span)
 
 
-def _leading(comparison: Comparison, drifts: bool, level: float) -> Outcome:
-    """The test that decides: of those significant by themselves the plainest whose effect is near the largest."""
-    tests = [outcome for outcome in comparison.outcomes if outcome.name in comparison.weights]
-    if not drifts:
-        return max(tests, key=lambda outcome: (outcome.effect / max(outcome.floor, 1e-9), outcome.effect))
-    significant = [outcome for outcome in tests if outcome.counted_p <= level * comparison.weights[outcome.name]]
-    if significant:
-        largest = max(outcome.effect for outcome in significant)
-        near = [outcome for outcome in significant if outcome.effect >= NEAR * largest]
-        return min(near, key=lambda outcome: PLAINEST.index(outcome.name))
-    return min(tests, key=lambda outcome: outcome.counted_p / comparison.weights[outcome.name])
+def _seen(judged: Judged) -> Seen:
+    shape = Shape.CREEP if judged.creep is not None else Shape.STEP
+    needed = rows_needed(judged) if judged.drifts else None
+    since = None
+    if judged.creep is not None and judged.normal is not None and judged.normal.series is not None:
+        spans = judged.normal.series.spans
+        # A week from where the trend began is all that it is compared with from now on.
+        since = max(spans[judged.creep.began].start, spans[0].start + timedelta(days=7))
+    return Seen(judged.window.span, judged.drifts, judged.score, judged.current.rows, needed, since, shape)
 
 
-def _segments(
-    version: str, window: Window, prepared: PreparedReference, current: Profile, min_rows: int
-) -> list[tuple[dict[str, str], Profile]]:
-    """Segments with enough rows on both sides, those with most rows first; not one that holds all rows."""
-    if not prepared.reference.segments:
-        return []
-    found = []
-    for name, values in window.segments(version).items():
-        for value in values if name else ():
-            where = {name: value}
-            profile = window.profile(version, where)
-            if min_rows <= profile.rows < current.rows:
-                found.append((where, profile))
-    found.sort(key=lambda item: -item[1].rows)
-    return [item for item in found[:SEGMENTS_MAX] if prepared.where(item[0]).total.rows >= min_rows]
+def _may_be_unusual(memory: Memory, span: Span) -> bool:
+    """Whether a day may be taken for one of another kind: not after two of the week before were."""
+    today = _midnight(span)
+    week = {day.date() for day in memory.unusual if today - timedelta(days=7) <= day < today}
+    return len(week) < UNUSUAL_DAYS_MAX
 
 
-def _judge_segments(
-    segments: Sequence[tuple[dict[str, str], Profile]],
-    wanted: Sequence[tuple[str, str]],
-    prepared: PreparedReference,
-    window: Window,
-    rate: float,
-    learned: float,
-) -> list[tuple[dict[str, str], _Judged]]:
-    """What drifts in which segment, adjusted over all segments and features, strongest first."""
-    if not segments:
-        return []
-    everything = [
-        (where, one)
-        for where, profile in segments
-        for one in _judge(wanted, prepared.where(where), prepared, profile, window, rate / len(segments), learned)
-    ]
-    adjusted = benjamini_hochberg([one.comparison.p for _, one in everything])
-    level = rate / len(everything)
-    drifting = []
-    for (where, one), p in zip(everything, adjusted, strict=True):
-        if p <= rate:
-            leading = _leading(one.comparison, True, level)
-            drifting.append((where, replace(one, adjusted=float(p), level=level, drifts=True, leading=leading)))
-    drifting.sort(key=lambda item: -item[1].score)
-    return drifting[:SEGMENT_FINDINGS_MAX]
+def _midnight(span: Span) -> datetime:
+    return (span.start + span.length / 2).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _parts(done: Sequence[LookJudged]) -> list[tuple[dict[str, str], Judged]]:
+    """What drifts in segments, each once: in the shortest look that shows it."""
+    found: dict[tuple[object, ...], tuple[dict[str, str], Judged]] = {}
+    for one in done:
+        for where, judged in one.parts:
+            found.setdefault((tuple(sorted(where.items())), judged.side, judged.name), (where, judged))
+    return sorted(found.values(), key=lambda item: -item[1].score)
 
 
 # -- since when -----------------------------------------------------------------------------------------------------
 
 
+def _begin(
+    done: Sequence[LookJudged],
+    judged: Sequence[Judged],
+    joint: tuple[LookJudged, JointChange] | None,
+    parts: Sequence[tuple[dict[str, str], Judged]],
+    known: Mapping[Key, Since],
+    steps: Steps | None,
+) -> dict[Key, Since]:
+    """When everything that drifts began: looked for in the traffic of the look that shows it."""
+    begun = dict(known)
+    for one in done:
+        span = one.look.window.span
+        mine = [found for found in judged if found.window.span == span and found.creep is None]
+        together = joint[1] if joint is not None and joint[0] is one else None
+        inside = [(where, found) for where, found in parts if found.window.span == span]
+        followed = _followed(mine, together, inside, one)
+        begun = _begun(followed, begun, span, steps)
+    return begun
+
+
 def _followed(
-    flagged: Sequence[_Judged],
+    judged: Sequence[Judged],
     joint: JointChange | None,
-    parts: Sequence[tuple[dict[str, str], _Judged]],
-    prepared: PreparedReference,
-    current: Profile,
-    span: Span,
+    parts: Sequence[tuple[dict[str, str], Judged]],
+    done: LookJudged,
 ) -> dict[Key, Followed]:
     """Everything that drifts in this window, most important first: features, pairs of them, features in segments."""
     found: dict[Key, Followed] = {}
-    for one in sorted(flagged, key=lambda one: -one.score):
+    for one in sorted(judged, key=lambda one: -one.score):
         if one.drifts and (measure := measure_of(one.shift)) is not None:
             found[feature_key(one.side, one.name)] = Followed(measure)
-    drifting = {one.name for one in flagged if one.side == "features"}
+    drifting = {one.name for one in judged if one.side == "features" and one.drifts}
     for pair in joint.named if joint is not None else ():
-        measure = measure_of_pair(pair, prepared, current, span.length, drifting)
+        assert done.look.reference is not None
+        measure = measure_of_pair(pair, done.look.reference, done.current, done.look.window.span, drifting)
         found[pair_key(pair.a, pair.b)] = Followed(measure)
     for where, one in parts:
         if (measure := measure_of(one.shift)) is not None:
@@ -353,261 +407,3 @@ def _begun(
     wanted = {key: one for key, one in followed.items() if not ((since := known.get(key)) and since.high <= start)}
     found = locate(wanted, span, steps) if wanted and steps is not None else {}
     return {**known, **{key: since for key, since in found.items() if key not in known or since.narrows(known[key])}}
-
-
-# -- answers --------------------------------------------------------------------------------------------------------
-
-
-def _importance(spec: ModelSpec, name: str) -> float | None:
-    schema = spec.features.get(name)
-    return schema.importance if schema is not None else None
-
-
-def _status(one: _Judged, state: bool, feature_drifts: bool, importance: float | None) -> Status:
-    if not state:
-        return Status.WARNING if one.drifts else Status.OK
-    answers_differently = one.side == "outputs" and feature_drifts
-    large = one.drifts and one.score >= LARGE and importance != 0
-    return Status.CRITICAL if answers_differently or large else Status.WARNING
-
-
-def _rank(finding: Finding, spec: ModelSpec) -> tuple[int, float, str]:
-    known = [schema.importance for schema in spec.features.values() if schema.importance is not None]
-    largest = max(known, default=0.0)
-    importance = _importance(spec, finding.subject)
-    weight = importance / largest if importance is not None and largest > 0 else 1.0
-    return -finding.status.rank, -(finding.value or 0.0) * weight, finding.subject
-
-
-def _finding(
-    one: _Judged,
-    status: Status,
-    earlier: Sequence[CheckResult],
-    window: Window,
-    where: Mapping[str, str] | None,
-    state: bool,
-    begun: Since | None = None,
-) -> Finding:
-    flagged = status is not Status.OK
-    message = message_of(one.name, one.comparison.kind, one.reference, one.current, one.leading, one.drifts)
-    if flagged and not state:
-        message += "; not yet persistent"
-    elif flagged and not one.drifts:
-        message += "; not in this window, but in enough of the last ones"
-    detail = _detail(one, state)
-    since = None
-    if flagged:
-        since, said, dated = _dated(begun, one.name, where, earlier, window)
-        message += said
-        detail |= dated
-    return Finding(
-        subject=one.name,
-        test=TEST,
-        status=status,
-        message=message,
-        value=_finite(one.score),
-        threshold=_finite(min(1.0, one.leading.floor)),
-        p_value=_finite(one.adjusted),
-        since=since,
-        segment=where,
-        detail=detail,
-    )
-
-
-def _joint_finding(
-    joint: JointChange,
-    earlier: Sequence[CheckResult],
-    window: Window,
-    persistence: tuple[int, int],
-    begun: Mapping[Key, Since],
-) -> Finding:
-    name, leading = JOINT, joint.leading
-    state = state_of(joint.drifts, name, None, earlier, persistence)
-    flagged = state or joint.drifts
-    message = joint.message()
-    if flagged and not state:
-        message += "; not yet persistent"
-    elif flagged and not joint.drifts:
-        message += "; not in this window, but in enough of the last ones"
-    contributors = joint.contributors()
-    for named in contributors:
-        change = begun.get(pair_key(named["a"], named["b"]))
-        if change is not None:
-            named["change"] = to_detail(change)
-    detail: dict[str, Any] = {
-        "drifted": joint.drifts,
-        "persistent": state,
-        "pairs": len(joint.pairs),
-        "contributors": contributors,
-    }
-    since = None
-    if flagged:
-        mine = begun.get(pair_key(leading.a, leading.b) if joint.drifts else JOINT_KEY)
-        since, said, dated = _dated(mine, name, None, earlier, window)
-        message += said
-        detail |= dated
-    return Finding(
-        subject=name,
-        test=JOINT_TEST,
-        status=Status.WARNING if flagged else Status.OK,
-        message=message,
-        value=leading.effect,
-        threshold=leading.floor,
-        p_value=min(pair.p for pair in joint.pairs),
-        since=since,
-        detail=detail,
-    )
-
-
-def _dated(
-    begun: Since | None,
-    name: str,
-    where: Mapping[str, str] | None,
-    earlier: Sequence[CheckResult],
-    window: Window,
-) -> tuple[datetime, str, dict[str, Any]]:
-    """Since when it is flagged, the words that say so, and the details: its change point, or else its first window."""
-    since, between = run_of(name, where, earlier, window)
-    if begun is not None:
-        start = scanned(window.span).start
-        said = f", {begun.says(window.span.end, start)}"
-        return begun.at or min(since, start), said, {"change": to_detail(begun)}
-    return since, "", {} if between is None else {"changed_between": [_rfc3339(moment) for moment in between]}
-
-
-def _detail(one: _Judged, state: bool) -> dict[str, Any]:
-    reference, current = one.reference, one.current
-    fresh: list[str] = []
-    gone: list[str] = []
-    if reference.categories is not None and current.categories is not None and one.comparison.kind != TEXT:
-        fresh = new_categories(reference.categories, current.categories)[:NAMES_MAX]
-        gone = vanished_categories(reference.categories, current.categories)[:NAMES_MAX]
-    detail: dict[str, Any] = {
-        "type": one.comparison.kind,
-        "output": one.side == "outputs",
-        "drifted": one.drifts,
-        "persistent": state,
-        "tests": {
-            outcome.name: {"value": _finite(outcome.value), "p": _finite(outcome.p)}
-            for outcome in one.comparison.outcomes
-        },
-        "p": _finite(one.comparison.p),
-        "decided_by": one.leading.name if one.drifts else None,
-        "reference": _numbers(reference),
-        "current": _numbers(current),
-        "new": fresh,
-        "vanished": gone,
-        "rows_needed": _rows_needed(one),
-    }
-    if one.comparison.kind == TEXT:
-        if one.drifts and reference.text is not None and current.text is not None:
-            detail["contributors"] = contributors(reference.text, current.text, one.scatter.text, one.level)
-    elif one.leading.subject is not None:
-        detail["category"] = one.leading.subject
-    return detail
-
-
-def _numbers(view: FeatureView) -> dict[str, Any]:
-    numbers: dict[str, Any] = {
-        "n": view.present,
-        "rows": view.rows,
-        "missing": view.missing,
-        "missing_share": view.missing / view.rows if view.rows else None,
-    }
-    numeric = view.numeric
-    if numeric is not None:
-        low, median, high = (float(value) for value in numeric.quantiles([0.05, 0.5, 0.95]))
-        numbers |= {
-            "mean": _finite(numeric.mean),
-            "sd": _finite(numeric.sd),
-            "minimum": numeric.minimum,
-            "maximum": numeric.maximum,
-            "median": median,
-            "q05": low,
-            "q95": high,
-            "zeros": numeric.zeros,
-        }
-    if view.kind == TEXT and view.text is not None:
-        lengths = view.text.lengths
-        low, median, high = (float(value) for value in lengths.quantiles([0.05, 0.5, 0.95]))
-        numbers |= {
-            "texts": lengths.n,
-            "mean_length": _finite(lengths.mean),
-            "median_length": median,
-            "q05_length": low,
-            "q95_length": high,
-            "characters": {name: _finite(one.mean) for name, one in zip(CLASSES, view.text.characters, strict=True)},
-        }
-    elif view.categories is not None:
-        top = list(view.categories.shares.items())[:NAMES_MAX]
-        numbers |= {"categories": len(view.categories.counts), "top": dict(top)}
-    return numbers
-
-
-def _rows_needed(one: _Judged) -> int | None:
-    """Rows of a window in which an effect like this is found 95 times of 100; None when no number would do.
-
-    From the deciding test's own p-value: its z shrinks with the root of 1/rows + 1/reference rows.
-    """
-    outcome = one.leading
-    if outcome.p is None or outcome.effect <= outcome.floor or not one.current.present or not one.reference.present:
-        return None
-    z = two_sided_quantile(max(outcome.p, 1e-300))
-    wanted = two_sided_quantile(one.level * one.comparison.weights[outcome.name]) + _POWER_QUANTILE
-    fixed = 1 / one.reference.present
-    inverse = (z / wanted) ** 2 * (fixed + 1 / one.current.present) - fixed
-    return math.ceil(1 / inverse) if inverse > 0 else None
-
-
-def _summary(
-    findings: Sequence[Finding], together: Sequence[Finding], in_segments: Sequence[Finding], drifting: set[str]
-) -> str:
-    features = [finding for finding in findings if not finding.detail["output"]]
-    outputs = [finding for finding in findings if finding.detail["output"] and finding.subject in drifting]
-    named = [f"{finding.subject} ({finding.value or 0:.2f})" for finding in features if finding.subject in drifting]
-    text = f"{len(named)} of {len(features)} features drifted" if named else f"none of {len(features)} features drifted"
-    if named:
-        text += ": " + ", ".join(named[:3]) + (", …" if len(named) > 3 else "")
-    if outputs:
-        text += "; " + " and ".join(f"{finding.subject} ({finding.value or 0:.2f})" for finding in outputs) + " too"
-    odd = [finding.subject for finding in findings if finding.detail["drifted"] and finding.subject not in drifting]
-    if odd:
-        text += f"; in this window also {', '.join(odd[:3])}{', …' if len(odd) > 3 else ''}"
-    for finding in together:
-        if finding.detail["drifted"]:
-            text += f"; jointly: {finding.message}"
-    if in_segments:
-        names = list(dict.fromkeys("=".join(pair) for f in in_segments for pair in (f.segment or {}).items()))
-        text += f"; in segments {', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
-    return text
-
-
-def _result(
-    version: str,
-    window: Window,
-    current: Profile,
-    status: Status,
-    summary: str,
-    findings: tuple[Finding, ...] = (),
-    numbers: Mapping[str, float] | None = None,
-) -> CheckResult:
-    return CheckResult(
-        model=window.model,
-        version=version,
-        check=CheckKind.DRIFT,
-        status=status,
-        summary=summary,
-        start=window.span.start,
-        end=window.span.end,
-        rows=current.rows,
-        findings=findings,
-        numbers=numbers or {},
-    )
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
-
-
-def _rfc3339(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")

@@ -6,13 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from modelward_collector.checks.result import CheckKind, CheckResult, Finding, Status
-from modelward_collector.checks.window import Window
+from modelward_collector.checks.window import JOINT, Window
 
 TEST, JOINT_TEST = "drift", "joint"
 """The `test` of a feature's finding, and of the one on how features move together."""
-
-JOINT = "(joint)"
-"""The subject of the latter."""
 
 
 def earlier_results(history: Sequence[CheckResult], window: Window) -> list[CheckResult]:

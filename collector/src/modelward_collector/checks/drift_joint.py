@@ -1,11 +1,14 @@
-"""Joint drift: features that no longer move together as in the reference, whether or not each by itself has changed."""
+"""Joint drift: features that no longer go together as in the reference, whether or not each by itself has changed.
+
+First the correlation of every pair, then what correlations do not show: curves, spreads and products (see
+`stats.dependence`), told only of features that no pair or simpler dependence among them was told of.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -13,10 +16,15 @@ import numpy as np
 from modelward_agent.profile import CoMoments, Profile
 from modelward_collector.checks.drift_measure import Measure
 from modelward_collector.checks.drift_reference import PreparedReference
+from modelward_collector.span import Span
 from modelward_collector.stats.correlation import PairChange, correlation_changes
+from modelward_collector.stats.dependence import DependenceChange, dependence_changes
 
 SHARE = 0.1
 """What pairs get of the false alarm rate when both sides know how features move together."""
+
+DEPENDENCE_SHARE = 0.5
+"""What dependence beyond correlations gets of that."""
 
 CONTRIBUTORS_MAX = 10
 
@@ -29,30 +37,50 @@ _LEAST_VARIANCE = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class JointChange:
-    """Every judged pair, the most significant first, and those that changed at the false alarm rate."""
+    """Every judged pair, the most significant first, and those that changed at the false alarm rate.
+
+    `terms` are the judged dependences beyond correlations and `otherwise` those that changed, in the same orders.
+    """
 
     pairs: tuple[PairChange, ...]
     changed: tuple[PairChange, ...]
+    terms: tuple[DependenceChange, ...] = ()
+    otherwise: tuple[DependenceChange, ...] = ()
 
     @property
     def drifts(self) -> bool:
-        """Whether any pair changed."""
-        return bool(self.changed)
+        """Whether any pair or dependence changed."""
+        return bool(self.changed or self.otherwise)
 
     @property
-    def leading(self) -> PairChange:
-        """The pair that changed most, or when none did the one that came nearest to its floor."""
-        if self.changed:
-            return self.changed[0]
-        return max(self.pairs, key=lambda pair: pair.effect / pair.floor)
+    def leading(self) -> PairChange | DependenceChange:
+        """The pair that changed most, else the dependence that did, or when none did the pair nearest to its floor.
+
+        Of thousands of terms one is always far off by chance: what did not change is told by its pairs.
+        """
+        if self.drifts:
+            return self.changed[0] if self.changed else self.otherwise[0]
+        return max(self.pairs or self.terms, key=lambda one: one.effect / one.floor)
+
+    @property
+    def p(self) -> float:
+        """The smallest p-value, adjusted for the number of pairs or terms."""
+        return min(one[0].p for one in (self.pairs, self.terms) if one)
 
     def message(self) -> str:
         """One line on what changed: `amount and income moved together in the reference (r = 0.62) and no longer do`."""
-        if not self.changed:
+        if not self.drifts:
             return "features move together as in the reference"
-        others = len(self.changed) - 1
-        more = f"; and {others} more pair{'s' if others > 1 else ''}" if others else ""
-        return _said(self.leading) + more
+        said = []
+        if self.changed:
+            said.append(_said(self.changed[0]))
+            if others := len(self.changed) - 1:
+                said.append(f"and {others} more pair{'s' if others > 1 else ''}")
+        if self.otherwise:
+            said.append(_told(self.otherwise[0]))
+            if others := len(self.otherwise) - 1:
+                said.append(f"and {others} more that depend{'s' if others == 1 else ''} otherwise")
+        return "; ".join(said)
 
     @property
     def named(self) -> tuple[PairChange, ...]:
@@ -74,26 +102,65 @@ class JointChange:
             for pair in self.named
         ]
 
+    def dependences(self) -> list[dict[str, Any]]:
+        """What depends otherwise, the largest effect first, as JSON: `of` two features multiplied, `on` the other."""
+        return [
+            {
+                "features": list(one.names),
+                "of": list(one.term[0]),
+                "on": list(one.term[1]),
+                "reference": one.reference,
+                "current": one.current,
+                "effect": one.effect,
+                "p": one.p,
+                "rows": one.rows,
+            }
+            for one in self.otherwise[:CONTRIBUTORS_MAX]
+        ]
+
 
 def joint_change(
-    reference: PreparedReference, current: Profile, length: timedelta, ignored: Collection[str], rate: float
+    reference: PreparedReference, current: Profile, span: Span, ignored: Collection[str], rate: float
 ) -> JointChange | None:
     """Compare how features move together; None when one side does not know it or no pair has enough rows.
 
     When nothing has changed, the chance that any pair is said to have is at most `rate`.
     """
-    known = reference.total.joint
+    known = reference.joint(span)
     if known is None or current.joint is None:
         return None
-    pairs = correlation_changes(known, current.joint, ignored, reference.joint_scatter(length))
-    if not pairs:
+    terms = _terms(reference, current, span, ignored)
+    own = rate * DEPENDENCE_SHARE if terms else 0.0
+    pairs = correlation_changes(known, current.joint, ignored, reference.joint_scatter(span))
+    if not pairs and not terms:
         return None
-    changed = sorted((pair for pair in pairs if pair.p <= rate), key=lambda pair: (-pair.effect, pair.a, pair.b))
-    return JointChange(tuple(pairs), tuple(changed))
+    changed = sorted((pair for pair in pairs if pair.p <= rate - own), key=lambda pair: (-pair.effect, pair.a, pair.b))
+    otherwise = _plainest([term for term in terms if term.p <= own], [{pair.a, pair.b} for pair in changed])
+    return JointChange(tuple(pairs), tuple(changed), tuple(terms), tuple(otherwise))
+
+
+def _terms(
+    reference: PreparedReference, current: Profile, span: Span, ignored: Collection[str]
+) -> list[DependenceChange]:
+    if current.dependence is None or (known := reference.dependence(span)) is None:
+        return []
+    return dependence_changes(known, current.dependence, ignored, reference.dependence_scatter(span))
+
+
+def _plainest(changed: Sequence[DependenceChange], told: Sequence[Collection[str]]) -> list[DependenceChange]:
+    """The largest effects first; none whose features have among them what was told already: it shows there too."""
+    known = [{*names} for names in told]
+    found = []
+    for one in sorted(changed, key=lambda one: (len(one.names), -one.effect, one.term)):
+        names = {*one.names}
+        if not any(some <= names for some in known):
+            known.append(names)
+            found.append(one)
+    return sorted(found, key=lambda one: (-one.effect, one.term))
 
 
 def measure_of_pair(
-    pair: PairChange, reference: PreparedReference, current: Profile, length: timedelta, drifting: Collection[str]
+    pair: PairChange, reference: PreparedReference, current: Profile, span: Span, drifting: Collection[str]
 ) -> Measure[Profile]:
     """What to follow of a pair: how much a row adds to its correlation.
 
@@ -106,7 +173,7 @@ def measure_of_pair(
     in the reference is not known: it is of rows that are elsewhere.
     """
     names = (pair.a, pair.b)
-    before, after = (side.over(names) for side in (reference.total.joint or CoMoments(), current.joint or CoMoments()))
+    before, after = (side.over(names) for side in (reference.joint(span) or CoMoments(), current.joint or CoMoments()))
     moved = not {*names}.isdisjoint(drifting)
     origin = after if moved else before
     x, y = origin.mean[0, 1], origin.mean[1, 0]
@@ -127,7 +194,7 @@ def measure_of_pair(
         squares = (joint.m2[i, j] / n + dx * dx) / xx + (joint.m2[j, i] / n + dy * dy) / yy
         return float(product - k * squares / 2), float(n / variance)
 
-    process = reference.joint_scatter(length).get(names, 0.0) * (1 - pair.reference**2)
+    process = reference.joint_scatter(span).get(names, 0.0) * (1 - pair.reference**2)
     known = 0.0 if moved else 1 / (variance / before.n[0, 1] + process**2)
     return Measure(read, (pair.reference - k, known))
 
@@ -141,6 +208,25 @@ def _row_variance(r: float, side: CoMoments, k: float) -> float:
     square = abs(r) * kurtosis + 1 - abs(r)  # E u²v²
     found = square - r * r + k * k * ((kurtosis + square) / 2 - 1) - 2 * k * r * (kurtosis - 1)
     return max(found, _LEAST_VARIANCE)
+
+
+def _told(one: DependenceChange) -> str:
+    """`x, y and z no longer depend on each other as in the reference (z and the product of x and y: r = 0.92 …)`."""
+    *first, last = one.names
+    now_none, then_none = abs(one.current) < _RELATED, abs(one.reference) < _RELATED
+    how = "no longer depend on each other as in the reference"
+    if then_none:
+        how = "depend on each other and did not in the reference"
+    elif not now_none:
+        how = "depend on each other otherwise than in the reference"
+    (a, b), on = one.term
+    if a != b:
+        what = f"{on[0]} and the product of {a} and {b}"
+    elif len(on) == 1:
+        what = f"{on[0]} and the square of {a}"
+    else:
+        what = f"the squares of {a} and {on[0]}"
+    return f"{', '.join(first)} and {last} {how} ({what}: r = {one.reference:.2f}, now {one.current:.2f})"
 
 
 def _said(pair: PairChange) -> str:

@@ -14,9 +14,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from modelward_agent.profile import Profile, Segment
-from modelward_collector.checks.drift_history import JOINT, JOINT_TEST
+from modelward_collector.checks.drift_history import JOINT_TEST
 from modelward_collector.checks.drift_measure import Measure
 from modelward_collector.checks.result import CheckResult, Status
+from modelward_collector.checks.window import JOINT
 from modelward_collector.span import Span
 from modelward_collector.stats.change_point import FEWEST_STEPS, change_point
 

@@ -14,14 +14,25 @@ class Status(StrEnum):
 
     OK = "ok"
     NO_DATA = "no_data"  # nothing to judge: not good, not bad
+    LEARNING = "learning"  # not enough is known yet to judge more than what is gross
     WARNING = "warning"
     CRITICAL = "critical"
     ERROR = "error"  # the check itself failed
 
     @property
     def rank(self) -> int:
-        """0 for the best to 4 for the worst."""
+        """0 for the best to 5 for the worst."""
         return list(Status).index(self)
+
+    @property
+    def code(self) -> int:
+        """As a series says it: 0 ok, 1 no verdict yet, 2 warning, 3 critical, 4 the check failed."""
+        return self.rank if self.rank < Status.LEARNING.rank else self.rank - 1
+
+    @property
+    def flagged(self) -> bool:
+        """Whether it asks for attention."""
+        return self.rank >= Status.WARNING.rank
 
 
 def worst(*statuses: Status) -> Status:
@@ -80,6 +91,8 @@ class CheckResult:
     ran_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     duration_seconds: float = 0.0
     on_demand: bool = False
+    memory: Mapping[str, Any] = field(default_factory=dict)
+    """What the check goes on from at its next run; JSON values."""
 
     @property
     def id(self) -> str:
@@ -118,6 +131,7 @@ class CheckResult:
             ran_at=datetime.fromisoformat(document["ran_at"]),
             duration_seconds=document["duration_seconds"],
             on_demand=document["on_demand"],
+            memory=document.get("memory") or {},
         )
 
 

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 from modelward_agent.profile import Profile, Segment, merged
 from modelward_collector.span import Span
+
+JOINT = "(joint)"
+"""The subject of what is found about features together."""
+
+
+def subject_key(side: str, name: str) -> str:
+    """One name for a feature (`features/age`) or output (`outputs/score`), or `(joint)`, that memories go by."""
+    return name if name == JOINT else f"{side}/{name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +61,11 @@ class ReferenceProfile:
     `source` says where it is from, for people. `segments` is the total apart by segment, empty when not known.
     `volumes` are its rows by stretch of time, finer than `windows` where it costs nothing to know; stretches may
     overlap (hosts, segments) and add up. Empty: as the windows have it.
+
+    Of a rolling reference `begun` is when the first traffic was that it could know, None of one that is complete as it
+    was given; `horizon` how much of its newest traffic a feature is compared with; `left_out` has by `subject_key`
+    the spans that do not belong to what is normal, since something drifted in them or another normal has begun since.
+    `put_back` has spans whose windows belong to it however odd they are; `holidays` are days that are like Sundays.
     """
 
     source: str
@@ -60,6 +73,11 @@ class ReferenceProfile:
     windows: tuple[tuple[Span, Profile], ...] = ()
     segments: Mapping[Segment, Profile] = field(default_factory=dict)
     volumes: tuple[tuple[Span, int], ...] = ()
+    begun: datetime | None = None
+    horizon: timedelta | None = None
+    left_out: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
+    put_back: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
+    holidays: frozenset[date] = frozenset()
 
     def where(self, wanted: Mapping[str, str]) -> Profile:
         """The reference's traffic in the segments that have every pair; empty when the reference has none."""

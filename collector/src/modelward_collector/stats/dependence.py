@@ -40,6 +40,9 @@ _CURVED = 0.02
 _KURTOSIS, _SQUARE_KURTOSIS = 3.0, 9.0
 """At least assumed of a feature, and always of its square, whose own is not known."""
 
+_WIDE_TOGETHER = 16
+"""The power of the mean of x²y² that the kurtosis of x⁴y⁴ grows with, where both share a lognormal scale."""
+
 _LEAST_VARIANCE = 0.02
 """Of a row's share in a correlation: of what is all but certain something is rounded all the same."""
 
@@ -157,9 +160,9 @@ class _Side:
     def variances(self, r: Values, lone: Indices) -> Values:
         """Sampling variance of each correlation `r` times the rows, shape (terms,).
 
-        (1 - r²) E[u²v²] of the standardised u and v that are correlated, with a mean of the squares of three taken for
-        the product of those of any two: so it is of unrelated features, of two values, and of features that share a
-        lognormal scale. Where squares are correlated at least that of rows of which a share |r| has equal values and
+        (1 - r²) E[u²v²] of the standardised u and v that are correlated, with a mean of several squares taken for the
+        product of those of any two of them: so it is of unrelated features, of two values, and of features that share
+        a lognormal scale. Where squares are correlated at least that of rows of which a share |r| has equal values and
         the rest independent ones (see `stats.correlation.variance_factor`).
         """
         places = _places(self.p)
@@ -168,7 +171,7 @@ class _Side:
             i, j = places.curves
             curves, longest = squares[i, j] ** 2, np.sqrt(_SQUARE_KURTOSIS * np.maximum(kurtosis[i], kurtosis[j]))
             i, j = places.spreads
-            spreads, wider = squares[i, j] ** 2, np.full(len(i), _SQUARE_KURTOSIS)
+            spreads, wider = squares[i, j] ** 4, np.full(len(i), _SQUARE_KURTOSIS)
             a, b, c = places.triples
             triples = squares[a, b] * squares[a, c] * squares[b, c]
             triples = triples / np.take_along_axis(self.product, lone[np.newaxis], 0)[0]
@@ -179,15 +182,19 @@ class _Side:
         return answer
 
     def few(self) -> Values:
-        """The product of each term's kurtoses, shape (terms,): large where few rows decide."""
+        """About the kurtosis of each term's product, shape (terms,): large where few rows decide.
+
+        The product of the features' own, as if they were unrelated. Of two squares those of the squares, and more the
+        more rows there are in which both are wide.
+        """
+        places = _places(self.p)
         with np.errstate(over="ignore", invalid="ignore"):
-            of = [np.prod([self.kurtosis[side] for side in sides], axis=0) for sides in _sides(self.p)]
-        return np.concatenate(of)
-
-
-def _sides(p: int) -> tuple[tuple[Indices, ...], ...]:
-    places = _places(p)
-    return places.curves, places.spreads, places.triples
+            curves, spreads, triples = (
+                np.prod([self.kurtosis[side] for side in sides], axis=0)
+                for sides in (places.curves, places.spreads, places.triples)
+            )
+            spreads = spreads**2 * np.maximum(self.squares[places.spreads], 1.0) ** _WIDE_TOGETHER
+        return np.concatenate((curves, spreads, triples))
 
 
 def _alike(r: Values, kurtosis: Values) -> Values:

@@ -40,27 +40,38 @@ def margin(windows: int) -> float:
     return min(3.0, 1.25 + 12.0 / windows)
 
 
-def process_sd(values: NDArray[np.float64], variances: NDArray[np.float64], centre: float, level: float) -> float:
+def process_sd(
+    values: NDArray[np.float64],
+    variances: NDArray[np.float64],
+    centre: float | NDArray[np.float64],
+    level: float,
+    kinds: int = 1,
+    alike: int | None = None,
+) -> float:
     """Standard deviation of windows' `values` (w,) about the reference's (`centre`) beyond sampling `variances` (w,).
 
     DerSimonian and Laird's (1986) estimate with a known centre, enlarged so that a normal tail of probability `level`
     covers the next window although the estimate is from few. 0 when chance explains the differences. About the
     reference, and not about their mean: the variance of all rows, say, is larger than that of any window's.
+
+    Of windows of several `kinds` of days the scatter is pooled, each about the centre of its own kind (`centre` (w,)),
+    and the next one is compared with the `alike` of its kind.
     """
     known = np.isfinite(values) & np.isfinite(variances) & (variances > 0)
-    deviation, v = values[known] - centre, variances[known]
+    deviation, v = (values - centre)[known], variances[known]
     windows = len(deviation)
-    if windows < WINDOWS_MIN:
+    free = windows - (kinds - 1)
+    if windows < WINDOWS_MIN or free < 2:
         return 0.0
     q = float((deviation**2 / v).sum())
-    if special.chdtrc(windows, q) > _HETEROGENEITY_P:
+    if special.chdtrc(free, q) > _HETEROGENEITY_P:
         return 0.0
-    between = (q - windows) / float((1 / v).sum())
+    between = (q - free) / float((1 / v).sum()) * windows / free
     if not between > 0:
         return 0.0
-    t = -float(special.stdtrit(windows - 1, level / 2)) * math.sqrt(between * (1 + 1 / windows))
+    t = -float(special.stdtrit(free - 1, level / 2)) * math.sqrt(between * (1 + 1 / (alike or windows)))
     largest = math.sqrt(max(0.0, float((deviation**2 - v).max())))
-    return max(largest, min(t, margin(windows) * largest)) / two_sided_quantile(level)
+    return max(largest, min(t, margin(free) * largest)) / two_sided_quantile(level)
 
 
 def process_gap(gaps: NDArray[np.float64], noises: NDArray[np.float64]) -> float:

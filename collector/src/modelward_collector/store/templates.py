@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from modelward_collector.store.protocol import Alias
 
-VERSION: Final = 2
+VERSION: Final = 3
 STATE_INDEX: Final = "modelward-state"
 """Leases, and the newest result of each check: small, overwritten, not behind an alias that rolls over."""
 
@@ -107,6 +107,7 @@ _RESULTS: Final[Mapping[str, Any]] = {
     "duration_seconds": _DOUBLE,
     "on_demand": {"type": "boolean"},
     "numbers": _FLATTENED,
+    "memory": _UNINDEXED,
     "findings": _object(subject=_KEYWORD, test=_KEYWORD, status=_KEYWORD, value=_DOUBLE, threshold=_DOUBLE),
     # Of the findings that are not well, since a list of objects does not say which subject has which status.
     "flagged": _object(subjects=_KEYWORD, tests=_KEYWORD, count=_LONG),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bisect
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, TypeVar
@@ -76,12 +78,60 @@ def load_segment_series(
     return _in_time(parts, step, by_step)
 
 
-def load_reference(store: Store, spec: ModelSpec, window_span: Span, version: str) -> ReferenceProfile | None:
+def load_reference(
+    store: Store, spec: ModelSpec, window_span: Span, version: str, normal: NormalSpans | None = None
+) -> ReferenceProfile | None:
     """What the window's traffic of that version is compared with; None when there is none yet.
 
     From a file it is of whatever the file was made of. From a span it is of the version that the configuration names,
-    or of all. A rolling one is the version's own past. OSError and `ReferenceFileError` for a file that cannot be read.
+    or of all. A rolling one is the version's own past, as far back as `normal` says that each subject needs. Of both
+    only windows of the same hours are read, as long as the one that is checked: those of whole days as days, and what
+    is shorter from hours. OSError and `ReferenceFileError` for a file that cannot be read.
     """
+    reference = spec.reference
+    normal = normal or NormalSpans()
+    holidays = frozenset(spec.holidays)
+    if isinstance(reference, ReferenceFile):
+        return replace(file_reference(reference.path), holidays=holidays)
+    if isinstance(reference, ReferenceSpan):
+        span = Span(reference.start.astimezone(UTC), reference.end.astimezone(UTC))
+        wanted = _same_hours(window_span, span)
+        if span.length < _FEWEST_DAYS:
+            return load_past(store, spec, window_span, version)
+        found = _windows(store, spec.model, wanted, window_span.length, reference.version)
+        return found and replace(found, source=_source(reference.version, span), holidays=holidays)
+    assert isinstance(reference, ReferenceRolling)
+    if reference.window < _FEWEST_DAYS:  # too short for the same hours of other days
+        return load_past(store, spec, window_span, version)
+    span = Span(window_span.start - reference.gap - reference.window, window_span.start - reference.gap)
+    if normal.since is not None:
+        span = Span(max(span.start, normal.since), max(span.end, normal.since))
+    wanted = normal.wanted(window_span, span, reference.window)
+    found = _windows(store, spec.model, wanted, window_span.length, version)
+    if found is None and normal.begun is None:
+        return load_past(store, spec, window_span, version)
+    if found is None and window_span.length < _DAY:
+        # These hours were never seen yet; the last day's others tell at least what is gross.
+        day = Span(max(span.start, span.end - _DAY), span.end)
+        found = _windows(store, spec.model, _one_after_another(day, window_span.length), window_span.length, version)
+    if found is None:
+        return None
+    begun = normal.begun
+    if begun is not None and normal.since is not None:
+        begun = max(begun, normal.since)
+    return replace(
+        found,
+        source=_source(version, span),
+        begun=begun,
+        horizon=reference.window,
+        left_out=normal.left_out,
+        put_back=normal.put_back,
+        holidays=holidays,
+    )
+
+
+def load_past(store: Store, spec: ModelSpec, window_span: Span, version: str) -> ReferenceProfile | None:
+    """The whole of the reference, of all hours, in days, hours or minutes: what volumes and shares are judged by."""
     reference = spec.reference
     if isinstance(reference, ReferenceFile):
         return file_reference(reference.path)
@@ -91,6 +141,79 @@ def load_reference(store: Store, spec: ModelSpec, window_span: Span, version: st
     assert isinstance(reference, ReferenceRolling)
     end = window_span.start - reference.gap
     return _reference(store, spec.model, Span(end - reference.window, end), version)
+
+
+@dataclass(frozen=True, slots=True)
+class NormalSpans:
+    """Of a rolling reference: since when there is traffic, and what is normal in it.
+
+    Everything before `since` belongs to another normal; `left_out` and `put_back` are by subject
+    (`checks.window.subject_key`), as `ReferenceProfile` has them.
+    """
+
+    begun: datetime | None = None
+    since: datetime | None = None
+    left_out: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
+    put_back: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
+
+    def wanted(self, window: Span, span: Span, horizon: timedelta) -> list[Span]:
+        """The windows of the same hours that any subject is compared with, in time order.
+
+        Those in the span, and of a subject of which some are left out as many more before it as that takes.
+        """
+        found = {one.start: one for one in _same_hours(window, span)}
+        stride = _stride(window.length)
+        most = max(1, horizon // stride)
+        earliest = max([_REACH_BACK, *(one for one in (self.begun, self.since) if one is not None)])
+        for spans in self.left_out.values():
+            kept = sum(not _meets(one, spans) for one in found.values())
+            start = min([span.end, *found]) - stride
+            while kept < most and start + window.length > earliest:
+                one = Span(start, start + window.length)
+                if not _meets(one, spans):
+                    found[start] = one
+                    kept += 1
+                elif any(out.start <= _REACH_BACK and one.start < out.end for out in spans):
+                    break  # before a new normal there is nothing to look for
+                start -= stride
+        return [found[start] for start in sorted(found)]
+
+
+_FEWEST_DAYS: Final = timedelta(days=3)
+_REACH_BACK: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _meets(one: Span, spans: Sequence[Span]) -> bool:
+    return any(one.start < out.end and out.start < one.end for out in spans)
+
+
+def _stride(length: timedelta) -> timedelta:
+    return max(_DAY, -(-length // _DAY) * _DAY)
+
+
+def _same_hours(window: Span, span: Span) -> list[Span]:
+    """Windows as long as this one that lie in the span and begin at the same hour, in time order."""
+    stride = _stride(window.length)
+    first = window.start - (window.start - span.start) // stride * stride
+    found = []
+    while first + window.length <= span.end:
+        if first >= span.start:
+            found.append(Span(first, first + window.length))
+        first += stride
+    return found
+
+
+def _one_after_another(span: Span, length: timedelta) -> list[Span]:
+    found, end = [], span.end
+    while end - length >= span.start:
+        found.append(Span(end - length, end))
+        end -= length
+    return found[::-1]
+
+
+def _source(version: str | None, span: Span) -> str:
+    of = "" if version is None else f" of version {version}"
+    return f"traffic{of} from {span.start:%Y-%m-%d %H:%M} to {span.end:%Y-%m-%d %H:%M} UTC"
 
 
 def segment_of(part: Part) -> Segment:
@@ -115,6 +238,59 @@ def _reference(store: Store, model: str, span: Span, version: str | None) -> Ref
         source=f"traffic{of} from {span.start:%Y-%m-%d %H:%M} to {span.end:%Y-%m-%d %H:%M} UTC",
         total=total,
         windows=tuple(_in_time(parts, step, windows)),
+        segments={segment: _one(found) for segment, found in by_segment.items()},
+        volumes=tuple((Span(part.start, part.end), part.rows) for part in parts),
+    )
+
+
+def _windows(
+    store: Store, model: str, wanted: Sequence[Span], length: timedelta, version: str | None
+) -> ReferenceProfile | None:
+    """Each of the wanted spans as one window, apart by segment in the total; None when there is nothing in any.
+
+    Hours are kept for a month, minutes for two days: what begins within an hour is read from that whole hour.
+    """
+    if not wanted:
+        return None
+    whole_days = length >= _DAY and all(one.start == _floor(one.start, 86_400) for one in wanted)
+    step = 86_400 if whole_days else 3_600
+    read = {}
+    for one in wanted:
+        start = _floor(one.start, 3_600) if one.length >= timedelta(hours=1) else one.start
+        read[one] = Span(start, start + one.length)
+
+    def listed() -> list[Part]:
+        if whole_days or length >= _DAY:
+            everything = Span(min(one.start for one in read.values()), max(one.end for one in read.values()))
+            return no_longer_than(store.parts(everything, model=model, version=version), step)
+        parts: list[Part] = []
+        for one in read.values():
+            parts += no_longer_than(store.parts(one, model=model, version=version), step)
+        return parts
+
+    starts = [one.start for one in read.values()]
+    named = list(read)
+
+    def place(part: Part) -> tuple[Span | None, Segment]:
+        index = bisect.bisect_right(starts, part.start) - 1
+        inside = index >= 0 and part.start + timedelta(seconds=part.seconds) <= read[named[index]].end
+        return (named[index] if inside else None), segment_of(part)
+
+    profiles, parts = _merged(store, listed, place, lambda part: place(part)[0] is not None)
+    by_window: dict[Span, list[Profile]] = {}
+    by_segment: dict[Segment, list[Profile]] = {}
+    for (window, segment), profile in profiles.items():
+        assert window is not None
+        by_window.setdefault(window, []).append(profile)
+        by_segment.setdefault(segment, []).append(profile)
+    windows = {one: _one(by_window[one]) for one in sorted(by_window)}
+    total = merged(windows.values())
+    if not total.rows and not total.actuals and not total.errors:
+        return None
+    return ReferenceProfile(
+        source="",
+        total=total,
+        windows=tuple(windows.items()),
         segments={segment: _one(found) for segment, found in by_segment.items()},
         volumes=tuple((Span(part.start, part.end), part.rows) for part in parts),
     )
@@ -177,12 +353,16 @@ def _end(part: Part) -> datetime:
 
 
 def _merged(
-    store: Store, listed: Callable[[], list[Part]], key: Callable[[Part], K]
+    store: Store,
+    listed: Callable[[], list[Part]],
+    key: Callable[[Part], K],
+    wanted: Callable[[Part], bool] = lambda part: True,
 ) -> tuple[dict[K, Profile], list[Part]]:
-    """The listed parts' traffic by key, and the parts that it was read from."""
+    """The wanted of the listed parts' traffic by key, and the parts that it was read from."""
     unreadable: set[str] = set()
     for _ in range(_ATTEMPTS):
-        chosen = {part.id: part for part in selected(part for part in listed() if part.id not in unreadable)}
+        readable = selected(part for part in listed() if part.id not in unreadable)
+        chosen = {part.id: part for part in readable if wanted(part)}
         profiles: dict[K, Profile] = {}
         found: set[str] = set()
         damaged: set[str] = set()

@@ -1,0 +1,58 @@
+"""At which lengths a model's traffic is looked at: by default the last hour, day and week at once.
+
+Hours are whole hours, days whole UTC days: so each has others of its kind in the reference. A big step shows within the
+hour, a small one in a day or a week. They share one false alarm rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from modelward_collector.models import ModelSpec, ReferenceRolling
+from modelward_collector.span import Span
+
+HOUR: Final = timedelta(hours=1)
+DAY: Final = timedelta(days=1)
+WEEK: Final = timedelta(days=7)
+
+SHARES: Final[Mapping[timedelta, float]] = {HOUR: 0.4, DAY: 0.5, WEEK: 0.1}
+"""What each length gets of the false alarm rate; the day, which sees most, has the most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """One stretch of traffic to look at, with its share of the false alarm rate; `trends` where it is a whole day."""
+
+    span: Span
+    share: float
+    trends: bool = False
+
+
+def lengths_of(spec: ModelSpec, asked: Span, born: datetime | None) -> Sequence[Length]:
+    """What to look at in a check of the span `asked`, the shortest first; `born` is when the version was first seen.
+
+    A version that is younger than the day is judged over its life, however short. A length that `models.d` gives is
+    looked at alone, and so is the day where the reference is not the model's own past: a file says what its rows were,
+    and not of which hours.
+    """
+    config = spec.checks.drift
+    end = asked.end
+    lived = Span(min(max(asked.start, born or asked.start), end), end)
+    if config.lengths_chosen or not isinstance(spec.reference, ReferenceRolling) or spec.reference.window < WEEK:
+        return [Length(lived, 1.0)]
+    hour = _floor(end, HOUR)
+    day = _floor(end, DAY)
+    found = [Length(Span(hour - HOUR, hour), SHARES[HOUR])]
+    if born is None or born < day - DAY / 2:
+        found.append(Length(Span(day - DAY, day), SHARES[DAY], trends=True))
+    if born is None or born < day - 2 * WEEK:
+        found.append(Length(Span(day - WEEK, day), SHARES[WEEK]))
+    return found
+
+
+def _floor(moment: datetime, step: timedelta) -> datetime:
+    seconds = int(step.total_seconds())
+    return datetime.fromtimestamp(int(moment.timestamp()) // seconds * seconds, UTC)

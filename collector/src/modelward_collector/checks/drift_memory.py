@@ -1,0 +1,311 @@
+"""What a drift check remembers from one run to the next: what drifts, since when, and what its reference leaves out.
+
+A drift is an *episode* of one subject (a feature, an output, how features move together). It begins when the state
+becomes drift, and ends when a window of its own shows that it is over, or when somebody accepts it. An episode's time
+is in no rolling reference, so that what drifts does not become normal by itself. The memory is part of each result, so
+that it is where the results are: a restart, or another collector, goes on from the newest one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+from modelward_collector.checks.acceptance import Acceptance, AcceptanceKind
+from modelward_collector.checks.result import CheckResult
+from modelward_collector.checks.window import JOINT
+from modelward_collector.span import Span
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+BACK_TO_NORMAL: Final = 0.5
+"""An episode is over when a window that would have shown it shows less than this share of its effect."""
+
+FORMAT: Final = 1
+
+ADOPTED_BY: Final = "checks.drift.adopt_after"
+"""Who accepted what nobody did."""
+
+
+class Shape(StrEnum):
+    """How a subject left what is normal."""
+
+    STEP = "step"
+    CREEP = "creep"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one look at a subject found: its window, whether it drifts, by how much, and with how many rows it would.
+
+    `since` is when the change began as far as that is known, `rows_needed` None when no number of rows would show it.
+    """
+
+    span: Span
+    drifts: bool
+    effect: float
+    rows: int
+    rows_needed: int | None = None
+    since: datetime | None = None
+    shape: Shape = Shape.STEP
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """One drift of one subject: out of the reference from `start` to `end` (None: it goes on).
+
+    `said` is when it was first said and `seen` when it was seen last; `effect` and `rows_needed` are of the shortest
+    `length` at which it shows. `accepted` names the acceptance that ended it.
+    """
+
+    start: datetime
+    said: datetime
+    seen: datetime
+    length: timedelta
+    effect: float
+    rows_needed: int
+    shape: Shape = Shape.STEP
+    end: datetime | None = None
+    accepted: str = ""
+
+    @property
+    def open(self) -> bool:
+        """Whether it goes on."""
+        return self.end is None
+
+    def covers(self, span: Span) -> bool:
+        """Whether any of the span is in it."""
+        return span.end > self.start and (self.end is None or span.start < self.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Episodes by subject (`subject_key`), in time order, and days that were taken for days of another kind."""
+
+    episodes: Mapping[str, tuple[Episode, ...]] = field(default_factory=dict)
+    unusual: tuple[datetime, ...] = ()
+
+    def open(self, key: str) -> Episode | None:
+        """The episode that goes on, if one does."""
+        mine = self.episodes.get(key, ())
+        return mine[-1] if mine and mine[-1].open else None
+
+    def open_keys(self) -> list[str]:
+        """All subjects of which one goes on."""
+        return [key for key in self.episodes if self.open(key) is not None]
+
+    def left_out(
+        self, accepted: Sequence[Acceptance], version: str, keys: Iterable[str]
+    ) -> dict[str, tuple[Span, ...]]:
+        """What is in no reference, by subject: episodes, and everything before a new normal."""
+        found: dict[str, tuple[Span, ...]] = {}
+        far = datetime.max.replace(tzinfo=UTC)
+        for key in {*self.episodes, *keys}:
+            spans = [Span(one.start, one.end or far) for one in self.episodes.get(key, ()) if not one.accepted]
+            since = new_normal(accepted, version, key)
+            if since is not None:
+                spans = [Span(EPOCH, since.since), *(one for one in spans if one.start >= since.since)]
+            if spans:
+                found[key] = tuple(spans)
+        return found
+
+
+def new_normal(accepted: Sequence[Acceptance], version: str, key: str) -> Acceptance | None:
+    """The newest acceptance of a new normal for the subject."""
+    name = key if key == JOINT else key.partition("/")[2]
+    mine = [
+        one
+        for one in accepted
+        if one.kind is AcceptanceKind.NEW_NORMAL and one.concerns(version, name)
+    ]
+    return max(mine, key=lambda one: (one.at, one.since), default=None)
+
+
+def put_back(accepted: Sequence[Acceptance], version: str, keys: Iterable[str]) -> dict[str, tuple[Span, ...]]:
+    """What people put back into the reference although it is odd, by subject."""
+    found: dict[str, tuple[Span, ...]] = {}
+    for key in keys:
+        name = key if key == JOINT else key.partition("/")[2]
+        spans = tuple(
+            one.window
+            for one in accepted
+            if one.kind is AcceptanceKind.PUT_BACK and one.window is not None and one.concerns(version, name)
+        )
+        if spans:
+            found[key] = spans
+    return found
+
+
+def explained(memory: Memory, accepted: Sequence[Acceptance], version: str, key: str, span: Span) -> bool:
+    """Whether what the window holds is told: it reaches into an episode that is over, or before a new normal."""
+    normal = new_normal(accepted, version, key)
+    if normal is not None and span.start < normal.since:
+        return True
+    return any(not one.open and one.covers(span) for one in memory.episodes.get(key, ()))
+
+
+def accepted_now(memory: Memory, accepted: Sequence[Acceptance], version: str) -> Memory:
+    """The memory after what was accepted: episodes that a new normal takes in are over."""
+    episodes = {}
+    for key, mine in memory.episodes.items():
+        normal = new_normal(accepted, version, key)
+        last = mine[-1]
+        if normal is not None and last.open and last.start <= normal.at:
+            # Of what drifted before the new normal began, that time stays out.
+            mine = (*mine[:-1], replace(last, end=max(last.start, normal.since), accepted=normal.id))
+        episodes[key] = mine
+    return replace(memory, episodes=episodes)
+
+
+def remembered(
+    memory: Memory, key: str, looks: Sequence[Seen], state: bool, now: datetime, horizon: datetime
+) -> tuple[Episode, ...]:
+    """The subject's episodes after this run.
+
+    `looks` are of the shortest window first; `state` is whether the drift state is reached. What ended before `horizon`
+    is in no reference any more and is forgotten.
+    """
+    mine = tuple(one for one in memory.episodes.get(key, ()) if one.open or (one.end or now) > horizon)
+    current = mine[-1] if mine and mine[-1].open else None
+    drifting = [one for one in looks if one.drifts]
+    if current is None:
+        if not state or not drifting:
+            return mine
+        first = drifting[0]
+        start = min(first.span.start, first.since or first.span.start)
+        # Two episodes do not overlap.
+        start = max([start, *(one.end for one in mine if one.end is not None)])
+        begun = Episode(
+            start=start,
+            said=now,
+            seen=now,
+            length=first.span.length,
+            effect=first.effect,
+            rows_needed=first.rows_needed or first.rows,
+            shape=first.shape,
+        )
+        return (*mine, begun)
+    if drifting:
+        first = drifting[0]
+        if first.shape is Shape.STEP and (current.shape is Shape.CREEP or first.span.length <= current.length):
+            current = replace(
+                current,
+                length=first.span.length,
+                effect=first.effect,
+                rows_needed=first.rows_needed or first.rows,
+                shape=Shape.STEP,
+            )
+        return (*mine[:-1], replace(current, seen=now))
+    over = [one for one in looks if _shows_the_end(one, current)]
+    if over:
+        return (*mine[:-1], replace(current, end=max(current.start, min(one.span.start for one in over))))
+    return mine
+
+
+def _shows_the_end(look: Seen, episode: Episode) -> bool:
+    return (
+        look.span.start >= episode.start
+        and look.span.length >= episode.length / 2
+        and look.rows >= episode.rows_needed
+        and look.effect < BACK_TO_NORMAL * episode.effect
+    )
+
+
+def accepted_keys(accepted: Sequence[Acceptance], version: str) -> set[str]:
+    """The subjects that are named in what was accepted of the version; of a name both the feature and the output."""
+    named = {one.feature for one in accepted if one.feature is not None and one.version in (None, version)}
+    return {key for name in named for key in ({JOINT} if name == JOINT else {f"features/{name}", f"outputs/{name}"})}
+
+
+def adoptions(result: CheckResult, after: timedelta) -> list[Acceptance]:
+    """What of a result has drifted for so long that it is to be taken for normal by itself."""
+    memory = newest_memory([result])
+    found = []
+    for key in memory.open_keys():
+        episode = memory.open(key)
+        assert episode is not None
+        if result.end - episode.start >= after:
+            name = key if key == JOINT else key.partition("/")[2]
+            found.append(
+                Acceptance(
+                    # The same adoption twice is one, whichever collector makes it.
+                    id=f"adopted~{result.model}~{result.version}~{key}~{_rfc3339(episode.start)}",
+                    model=result.model,
+                    since=episode.start,
+                    by=ADOPTED_BY,
+                    at=result.end,
+                    feature=name,
+                    version=result.version,
+                    reason=f"drifted for {(result.end - episode.start).days} days",
+                )
+            )
+    return found
+
+
+def newest_memory(history: Iterable[CheckResult]) -> Memory:
+    """What the newest of the results remembers; results of checks that failed remember nothing and are passed over."""
+    remembering = [result for result in history if result.memory]
+    newest = max(remembering, key=lambda result: result.end, default=None)
+    return Memory() if newest is None else from_document(newest.memory)
+
+
+# -- as part of a result ----------------------------------------------------------------------------------------------
+
+
+def to_document(memory: Memory) -> dict[str, Any]:
+    """JSON values only; `from_document` is the inverse."""
+    return {
+        "format": FORMAT,
+        "unusual": [_rfc3339(moment) for moment in memory.unusual],
+        "episodes": {
+            key: [
+                {
+                    "start": _rfc3339(one.start),
+                    "end": None if one.end is None else _rfc3339(one.end),
+                    "said": _rfc3339(one.said),
+                    "seen": _rfc3339(one.seen),
+                    "seconds": int(one.length.total_seconds()),
+                    "effect": one.effect,
+                    "rows_needed": one.rows_needed,
+                    "shape": one.shape.value,
+                    "accepted": one.accepted,
+                }
+                for one in mine
+            ]
+            for key, mine in memory.episodes.items()
+            if mine
+        },
+    }
+
+
+def from_document(document: Mapping[str, Any]) -> Memory:
+    """Read `to_document`'s form; an empty memory of a result that has none, or one of a newer format."""
+    if document.get("format") != FORMAT:
+        return Memory()
+    return Memory(
+        {
+            key: tuple(
+                Episode(
+                    start=datetime.fromisoformat(one["start"]),
+                    end=None if one["end"] is None else datetime.fromisoformat(one["end"]),
+                    said=datetime.fromisoformat(one["said"]),
+                    seen=datetime.fromisoformat(one["seen"]),
+                    length=timedelta(seconds=one["seconds"]),
+                    effect=one["effect"],
+                    rows_needed=one["rows_needed"],
+                    shape=Shape(one["shape"]),
+                    accepted=one["accepted"],
+                )
+                for one in mine
+            )
+            for key, mine in document["episodes"].items()
+        },
+        tuple(datetime.fromisoformat(moment) for moment in document["unusual"]),
+    )
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

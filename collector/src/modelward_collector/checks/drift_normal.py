@@ -1,0 +1,242 @@
+"""What is normal for one feature at one time: the windows of the reference that a window is compared with, and why.
+
+Like is compared with like: windows of the same hours, of the same kind of day where kinds of days differ, without those
+that are odd, and without those that do not belong to what is normal (`ReferenceProfile.left_out`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelward_agent.profile import FeatureProfile
+from modelward_collector.span import Span
+from modelward_collector.stats.characteristics import Characteristics, characteristics
+from modelward_collector.stats.effect import FLOOR
+from modelward_collector.stats.feature import FeatureScatter, FeatureView
+from modelward_collector.stats.feature_scatter import feature_scatter
+from modelward_collector.stats.phases import (
+    ALL_ALIKE,
+    NAMES,
+    SUNDAY,
+    WEEKEND,
+    Days,
+    Partition,
+    odd_windows,
+    partition_of,
+    said,
+)
+
+DAY = timedelta(days=1)
+
+ALIKE_MIN = 2
+"""Windows of its kind that a window needs to be compared with them alone."""
+
+COVERED_TWICE = 2
+FIRST_WEEK = timedelta(days=7)
+"""A model is learnt until each hour of each kind of day was seen twice, and never in less than a week."""
+
+UNSEEN_FLOOR, ONCE_FLOOR, KIND_UNSEEN_FLOOR = 0.9, 0.7, 0.5
+"""Effects below these are within what is not known yet: of hours that were never seen, of hours seen once, of hours
+seen on days of another kind alone."""
+
+LEARNT_WINDOWS = 14
+"""From fewer windows of the same hours the floor is larger: by as much as few windows may hide."""
+
+
+@dataclass(frozen=True, slots=True)
+class Odd:
+    """A window of the reference that is unlike the others, and in what."""
+
+    span: Span
+    what: str
+    beyond: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Series:
+    """The characteristics of the reference's windows in time order, and of which of them something can be learnt."""
+
+    reference: FeatureView
+    spans: Sequence[Span]
+    days: Days
+    known: Characteristics
+    fair: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Normal:
+    """What a feature's window is compared with.
+
+    `view` is all that is alike, `scatter` how windows of it differ, `floor` the effect that must be exceeded. `alike`
+    are the windows in `view`, `odd` those that were left out as odd, `left_out` how many were since they are not
+    normal. `kind` says which days they are of and `missing` what is not known yet ("" when all of it is).
+    """
+
+    view: FeatureView
+    scatter: FeatureScatter
+    floor: float
+    alike: tuple[Span, ...]
+    odd: tuple[Odd, ...] = ()
+    left_out: int = 0
+    day: int = 0
+    partition: Partition = ALL_ALIKE
+    kind: tuple[int, ...] = tuple(range(7))
+    missing: str = ""
+    series: Series | None = None
+
+    @property
+    def learning(self) -> bool:
+        """Whether the reference does not cover this phase twice yet."""
+        return bool(self.missing)
+
+    def said(self, length: timedelta) -> str:
+        """What it was compared with: `20 weekdays`, `8 weekends at 14:00`, `28 days`."""
+        if not self.alike:
+            return ""
+        count = len(self.alike)
+        if length >= 2 * DAY:
+            return f"{count} stretches of {length.days} days"
+        days = said(self.kind)
+        if count == 1 and days.endswith("s"):
+            days = days[:-1]
+        hours = ""
+        if length < DAY:
+            first = self.alike[-1]
+            hours = f" from {first.start:%H:%M} to {first.end:%H:%M}"
+        return f"{count} {days}{hours}"
+
+
+def day_of(span: Span, holidays: frozenset[date]) -> int:
+    """The day of the week of its middle, 0 for Monday; a holiday is a Sunday."""
+    middle = span.start + span.length / 2
+    return SUNDAY if middle.date() in holidays else middle.weekday()
+
+
+def normal_of(
+    windows: Sequence[tuple[Span, FeatureProfile]],
+    span: Span,
+    level: float,
+    *,
+    everything: FeatureView | None = None,
+    begun: datetime | None = None,
+    same_hours: bool = True,
+    left_out: int = 0,
+    holidays: frozenset[date] = frozenset(),
+    day: int | None = None,
+    put_back: Sequence[Span] = (),
+) -> Normal:
+    """Learn it from the reference's windows of the same hours (span, the feature's profile), in time order.
+
+    `everything` is the view of all of them where that is known already. `begun`: since when the feature was watched,
+    when it is learnt as it comes. Not of the `same_hours`, windows tell only of what is gross. `day` takes the window
+    for one of that day of the week. Windows in `put_back` belong
+    to the reference however odd they are.
+    """
+    spans = [one for one, _ in windows]
+    features = [feature for _, feature in windows]
+    base = everything if everything is not None else _view(features)
+    days = np.array([day_of(one, holidays) for one in spans], dtype=np.int64)
+    mine = day_of(span, holidays) if day is None else day
+    floor, missing = _not_known_yet(days if same_hours else days[:0], span, mine, begun, holidays)
+    partition, odd = ALL_ALIKE, np.zeros(len(windows), dtype=bool)
+    named: list[Odd] = []
+    series: Series | None = None
+    if len(windows) > 1:
+        known = characteristics(base, features)
+        if span.length <= DAY:
+            reach = (spans[-1].end - spans[0].start) / DAY
+            partition = partition_of(known.values, known.variances, days, reach)
+        beyond = odd_windows(known.values, known.variances, days, partition, known.trivial)
+        beyond[[_inside(one, put_back) for one in spans]] = 0.0
+        odd = beyond.max(axis=1, initial=0.0) > 0
+        named = [
+            Odd(spans[i], known.names[int(beyond[i].argmax())], float(beyond[i].max())) for i in np.flatnonzero(odd)
+        ]
+        series = Series(base, spans, days, known, ~odd)
+    kind = partition.of(mine)
+    alike = ~odd & np.isin(days, kind)
+    if partition.matters and alike.sum() < ALIKE_MIN:
+        partition, kind = ALL_ALIKE, ALL_ALIKE.kinds[0]
+        alike = ~odd
+    chosen = [feature for feature, taken in zip(features, alike, strict=True) if taken]
+    view = base if alike.all() else _view(chosen)
+    others = []
+    for other in partition.kinds if partition.matters else ():
+        if other != kind:
+            found = [features[i] for i in np.flatnonzero(~odd & np.isin(days, other))]
+            if len(found) >= ALIKE_MIN:
+                others.append((_view(found), found))
+    return Normal(
+        view=view,
+        scatter=feature_scatter(view, chosen, level, others),
+        floor=floor,
+        alike=tuple(one for one, taken in zip(spans, alike, strict=True) if taken),
+        odd=tuple(named),
+        left_out=left_out,
+        day=mine,
+        partition=partition,
+        kind=kind,
+        missing=missing,
+        series=series,
+    )
+
+
+def _view(features: Sequence[FeatureProfile]) -> FeatureView:
+    total = FeatureProfile()
+    for feature in features:
+        total.merge(feature)
+    return FeatureView.of(total)
+
+
+def _inside(span: Span, spans: Sequence[Span]) -> bool:
+    return any(one.start <= span.start and span.end <= one.end for one in spans)
+
+
+def _not_known_yet(
+    days: Days,
+    span: Span,
+    day: int,
+    begun: datetime | None,
+    holidays: frozenset[date],
+) -> tuple[float, str]:
+    """The floor while the reference is young, and in words what it does not know yet; `FLOOR` and "" when it does."""
+    if begun is None:
+        return FLOOR, ""
+    weekend = day in WEEKEND
+    same_kind = int((np.isin(days, WEEKEND) == weekend).sum()) if span.length < 2 * DAY else len(days)
+    age = span.start - begun
+    learnt = same_kind >= COVERED_TWICE and age >= FIRST_WEEK
+    seen = len(days)
+    if seen == 0:
+        floor = UNSEEN_FLOOR
+    elif seen == 1:
+        floor = ONCE_FLOOR
+    elif same_kind == 0 or age < FIRST_WEEK:
+        floor = KIND_UNSEEN_FLOOR
+    else:
+        floor = max(FLOOR, 1.0 / seen) if seen < LEARNT_WINDOWS else FLOOR
+    return floor, "" if learnt else _missing(span, begun, holidays)
+
+
+def _missing(span: Span, begun: datetime, holidays: frozenset[date]) -> str:
+    """`weekends from 14:00 to 15:00 are known from Sunday 18 January on`."""
+    if span.length >= 2 * DAY:
+        known = begun + COVERED_TWICE * span.length
+        return f"stretches of {span.length.days} days are known from {known.day} {known:%B} on"
+    weekend, seen = day_of(span, holidays) in WEEKEND, 0
+    # From the first traffic on, day by day, to the first window that has two of its kind behind it.
+    start = span.start - ((span.start - begun) // DAY) * DAY
+    while True:
+        alike = (day_of(Span(start, start + span.length), holidays) in WEEKEND) == weekend
+        if alike and seen >= COVERED_TWICE and start - begun >= FIRST_WEEK:
+            break
+        seen += alike
+        start += DAY
+    what = "weekends" if weekend else "weekdays"
+    hours = f" from {span.start:%H:%M} to {span.end:%H:%M}" if span.length < DAY else ""
+    return f"{what}{hours} are known from {NAMES[start.weekday()]} {start.day} {start:%B} on"
