@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from bench import verdicts_peers, verdicts_real, verdicts_since, verdicts_text
+from bench import verdicts_dependence, verdicts_peers, verdicts_real, verdicts_since, verdicts_text
 from bench.columns import (
     FALSE_ALARMS,
     FEATURES,
@@ -331,6 +331,9 @@ def cases(quick: bool) -> list[Case]:
         case(together, 1_000, 600 // few),
         case(together, 10_000, 200 // few),
         case(verdicts_text.text, 1_000, 200 // few),
+        case(verdicts_dependence.dependence, 1_000, 600 // few),
+        case(verdicts_dependence.dependence, 10_000, 100 // few),
+        case(verdicts_dependence.size),
         case(verdicts_since.since_when, 80 // few),
     ]
     sizes = verdicts_peers.CASES if not quick else (1_000,)
