@@ -331,9 +331,6 @@ def cases(quick: bool) -> list[Case]:
         case(together, 1_000, 600 // few),
         case(together, 10_000, 200 // few),
         case(verdicts_text.text, 1_000, 200 // few),
-        case(verdicts_dependence.dependence, 1_000, 600 // few),
-        case(verdicts_dependence.dependence, 10_000, 100 // few),
-        case(verdicts_dependence.size),
         case(verdicts_since.since_when, 80 // few),
     ]
     sizes = verdicts_peers.CASES if not quick else (1_000,)
@@ -341,6 +338,11 @@ def cases(quick: bool) -> list[Case]:
     if not quick:
         found += [case(verdicts_peers.weekly), verdicts_real.by_month, verdicts_real.by_day]
         found += [case(verdicts_real.injected)]
+    found += [
+        case(verdicts_dependence.dependence, 1_000, 600 // few),
+        case(verdicts_dependence.dependence, 10_000, 100 // few),
+        case(verdicts_dependence.size),
+    ]
     return found
 
 
