@@ -143,8 +143,8 @@ def drawn_reference(draw: np.random.Generator, draws: Sequence[Draw], n: int) ->
 
 
 def verdict(reference: PreparedReference, current: Profile, days: float = 1) -> CheckResult:
-    """The drift check of one window of so many days."""
-    span = Span(START + 1_000 * DAY, START + (1_000 + days) * DAY)
+    """The drift check of one window of so many days, from a Monday on, as the reference begins on one."""
+    span = Span(START + 1_001 * DAY, START + (1_001 + days) * DAY)
     return check_drift(SPEC, "v1", reference, Window("bench", span, {("v1", ()): current}))
 
 
