@@ -2,7 +2,7 @@
 
 Everything goes through the collector that `build` makes, its engine and its SQLite store: each hour's profile is
 stored, the drift check runs at the hour's end, and maintenance once a day. What is drawn depends on the seeds alone,
-not on processes or on other rows. Exits with 1 when a row does not hold.
+not on processes or on other rows (the sketches toss coins of their own). Exits with 1 when a row does not hold.
 
     python bench/lasting.py                            all of it, in two processes
     python bench/lasting.py --quick                    fewer features, days and draws, for work on the verdict
@@ -24,7 +24,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -488,9 +488,18 @@ def main() -> int:
     with ProcessPoolExecutor(options.processes) as pool:
         asked = {name: [pool.submit(job) for job in PARTS[name].jobs(size)] for name in options.only}
         for name, futures in asked.items():
-            rows += PARTS[name].rows(size, [future.result() for future in futures])
+            rows += _rows(name, size, futures)
             progress(f"{name}: done after {time.monotonic() - begun:.0f} s")
     return report(rows)
+
+
+def _rows(name: str, size: Size, futures: Sequence[Future[Any]]) -> Sequence[Row]:
+    """The part's rows; one that says so when a check of it failed."""
+    try:
+        return PARTS[name].rows(size, [future.result() for future in futures])
+    except Exception as error:  # the other parts are measured all the same
+        logging.exception("%s was not measured", name)
+        return [Row(name, f"not measured: {type(error).__name__}: {error}", "measured", False)]
 
 
 if __name__ == "__main__":
