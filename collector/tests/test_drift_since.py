@@ -143,7 +143,7 @@ def pair_measure(
 ) -> tuple[PairChange, Measure[Profile]]:
     reference = prepare_reference(ReferenceProfile("before", before))
     pair = next(one for one in correlation_changes(joint(before), joint(after)) if (one.a, one.b) == ("a", "b"))
-    return pair, measure_of_pair(pair, reference, after, 6 * HOUR, drifting)
+    return pair, measure_of_pair(pair, reference, after, Span(START, START + 6 * HOUR), drifting)
 
 
 def test_what_is_followed_of_a_pair_is_the_mean_over_raw_rows(draw: np.random.Generator) -> None:

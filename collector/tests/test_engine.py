@@ -21,7 +21,7 @@ from modelward_collector.checks.window import ReferenceProfile
 from modelward_collector.engine import floor
 from modelward_collector.span import Span
 from modelward_collector.store.protocol import StoreUnavailableError
-from modelward_collector.store.windows import load_reference
+from modelward_collector.store.windows import load_past
 
 LAST_MONTH = "reference: {kind: span, start: 2026-02-01T00:00:00Z, end: 2026-02-02T00:00:00Z}"
 REFERENCE_DAY = datetime(2026, 2, 1, tzinfo=UTC)
@@ -125,7 +125,7 @@ def test_a_check_that_raises_is_a_result_that_says_so(collector: Collector, monk
         raise ZeroDivisionError("no rows at all")
 
     send_traffic(collector.context.store, NOON - HOUR, 30)
-    monkeypatch.setattr(engine_module, "check_drift", broken)
+    monkeypatch.setattr(engine_module, "check_looks", broken)
     (result,) = collector.context.engine.run("delay", CheckKind.DRIFT, NOON)
     assert result.status is Status.ERROR
     assert result.summary == "The check failed: ZeroDivisionError: no rows at all"
@@ -152,9 +152,9 @@ def test_a_reference_is_read_once_until_its_file_changes(tmp_path: Path, monkeyp
 
         def watched(*given: Any) -> ReferenceProfile | None:
             read.append(given)
-            return load_reference(*given)
+            return load_past(*given)
 
-        monkeypatch.setattr(engine_module, "load_reference", watched)
+        monkeypatch.setattr(engine_module, "load_past", watched)
         first = made.context.engine.reference("delay", "1", Span(NOON - HOUR, NOON))
         again = made.context.engine.reference("delay", "1", Span(NOON, NOON + HOUR))
         assert first is not None

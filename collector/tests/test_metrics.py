@@ -31,7 +31,7 @@ def test_a_drift_result_becomes_scores_and_a_count() -> None:
     assert shown['modelward_drift_score{feature="b",model="delay",test="effect",version="1"}'] == 0.01
     assert not [name for name in shown if 'test="psi"' in name]
     assert shown['modelward_drift_detected{model="delay",version="1"}'] == 1
-    assert shown['modelward_check_status{check="drift",model="delay",version="1"}'] == Status.CRITICAL.rank
+    assert shown['modelward_check_status{check="drift",model="delay",version="1"}'] == Status.CRITICAL.code
     assert shown['modelward_check_runs_total{check="drift",status="critical"}'] == 1
     assert shown['modelward_check_duration_seconds_count{check="drift"}'] == 1
     assert shown['modelward_check_last_success_timestamp_seconds{check="drift",model="delay"}'] > NOON.timestamp()
@@ -96,7 +96,7 @@ def test_a_failed_run_is_shown_but_gives_no_scores_and_is_no_success() -> None:
     metrics = Metrics(max_features=50)
     metrics.ran([result(status=Status.ERROR)])
     shown = series(metrics)
-    assert shown['modelward_check_status{check="drift",model="delay",version="1"}'] == Status.ERROR.rank
+    assert shown['modelward_check_status{check="drift",model="delay",version="1"}'] == Status.ERROR.code
     assert not [name for name in shown if name.startswith(("modelward_drift_score", "modelward_check_last_success"))]
 
 
@@ -114,7 +114,7 @@ def test_an_older_result_does_not_replace_a_newer_one() -> None:
     metrics.ran([result(status=Status.WARNING)])
     metrics.restore([result(end=NOON.replace(hour=1))])
     shown = series(metrics)
-    assert shown['modelward_check_status{check="drift",model="delay",version="1"}'] == Status.WARNING.rank
+    assert shown['modelward_check_status{check="drift",model="delay",version="1"}'] == Status.WARNING.code
 
 
 def test_names_of_any_kind_are_read_back_as_they_are() -> None:

@@ -234,7 +234,11 @@ class Loader:
         def judge(version: str) -> CheckResult:
             history = self._history(task, version)
             memory = accepted_now(newest_memory(history), accepted, version)
-            lengths = lengths_of(spec, task.span, born.get(version))
+            known = None
+            if isinstance(spec.reference, ReferenceFile):
+                file = self.prepared(spec, version, task.span)
+                known = [span for span, _ in file.reference.windows] if file is not None else None
+            lengths = lengths_of(spec, task.span, born.get(version), known)
             start = max(task.span.start, born.get(version, task.span.start))
             lived = replace(shown, span=Span(min(start, task.span.end), task.span.end))
             looks = [
@@ -344,14 +348,22 @@ class Loader:
     def _history(self, task: Task, version: str) -> list[CheckResult]:
         """Earlier scheduled drift results of the version, newest first."""
         limit = max(HISTORY, task.spec.checks.drift.persistence[1])
-        page = self._store.results(
-            Span(datetime.fromtimestamp(0, UTC), task.span.end),
-            model=task.spec.model,
-            version=version,
-            check=CheckKind.DRIFT,
-            limit=limit + 1,  # this run's own result may be stored already
-        )
-        return [result for result in page.items if not result.on_demand and result.end < task.span.end][:limit]
+        found: list[CheckResult] = []
+        after = None
+        while True:
+            page = self._store.results(
+                Span(datetime.fromtimestamp(0, UTC), task.span.end),
+                model=task.spec.model,
+                version=version,
+                check=CheckKind.DRIFT,
+                limit=limit + 1,  # this run's own result may be stored already
+                after=after,
+            )
+            found += [result for result in page.items if not result.on_demand and result.end < task.span.end]
+            after = page.after
+            # A check that failed remembers nothing: however many did, the last that did not is what is gone on from.
+            if after is None or any(result.status is not Status.ERROR for result in found):
+                return found[:limit] if len(found) <= limit else [*found[:limit], *_remembering(found[limit:])]
 
     # -- references ---------------------------------------------------------------------------------------------
     def reference(self, spec: ModelSpec, version: str, span: Span) -> ReferenceProfile | None:
@@ -366,9 +378,9 @@ class Loader:
         return self._kept(_reference_key(spec, version, span), lambda: load_past(self._store, spec, span, version))
 
     def _prepared(self, spec: ModelSpec, version: str, span: Span, normal: NormalSpans) -> PreparedReference | None:
-        key = f"{_reference_key(spec, version, span)}\n{span.start.isoformat()} {span.length} {normal!r}"
         if isinstance(spec.reference, ReferenceFile):
-            key = _reference_key(spec, version, span) + "\nnormal"
+            return self.prepared(spec, version, span)
+        key = f"{_reference_key(spec, version, span)}\n{span.start.isoformat()} {span.length} {normal!r}"
         return self._kept(key, lambda: load_reference(self._store, spec, span, version, normal))
 
     def _kept(self, key: str, load: Callable[[], ReferenceProfile | None]) -> PreparedReference | None:
@@ -401,6 +413,10 @@ class Loader:
         first = min((seen.first_seen for seen in self._store.seen_models() if seen.model == model), default=span.start)
         young = span.start - first < YOUNG
         return Span(floor(span.start, timedelta(hours=1) if young else timedelta(days=1)), span.end)
+
+
+def _remembering(results: Sequence[CheckResult]) -> list[CheckResult]:
+    return [result for result in results if result.memory][:1]
 
 
 def _reference_key(spec: ModelSpec, version: str, span: Span) -> str:

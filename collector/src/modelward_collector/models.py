@@ -160,7 +160,7 @@ class DriftCheck(Schedule):
     ignore: tuple[str, ...] = ()
     by_segment: bool = True
     adopt_after: Duration | None = Field(
-        None, description="what has drifted for so long is taken for the new normal by itself, and said to be; unset: never"
+        None, description="what has drifted for so long is taken for normal by itself, and said to be; unset: never"
     )
 
     @property
@@ -246,7 +246,7 @@ class ModelSpec(_Strict):
     reference: Reference = ReferenceRolling(kind="rolling")
     features: dict[str, FeatureSchema] = Field(default_factory=dict)
     output: OutputSchema = OutputSchema()
-    holidays: tuple[date, ...] = Field((), description="days on which traffic is as on a Sunday, for example 2026-12-25")
+    holidays: tuple[date, ...] = Field((), description="days that are like Sundays, for example 2026-12-25")
     expectations: Annotated[tuple[Expectation, ...], Field(max_length=1_000)] = ()
     checks: Checks = Checks()
     configured: bool = Field(True, exclude=True, description="False for a model that was only seen")

@@ -40,6 +40,7 @@ from datetime import datetime, timedelta
 
 from modelward_agent.profile import Profile
 from modelward_collector.checks.acceptance import Acceptance
+from modelward_collector.checks.drift_dependence import measure_of_term
 from modelward_collector.checks.drift_findings import (
     finding_of,
     importance_of,
@@ -64,14 +65,13 @@ from modelward_collector.checks.drift_since import (
     feature_key,
     known_from,
     locate,
-    pair_key,
     scanned,
+    together_key,
 )
 from modelward_collector.checks.result import CheckResult, Status, worst
 from modelward_collector.checks.window import JOINT, ReferenceProfile, Window, subject_key
 from modelward_collector.models import ModelSpec
 from modelward_collector.span import Span
-from modelward_collector.stats.correlation import PairChange
 
 UNUSUAL_DAYS_MAX = 2
 """So many days of a week may be like days of another kind, as holidays are; the next is drift."""
@@ -284,8 +284,7 @@ class _Told:
 
     def remember_joint(self, joint: tuple[LookJudged, JointChange], begun: Mapping[Key, Since]) -> None:
         """The same of how features move together."""
-        leading = joint[1].leading
-        since = begun.get(pair_key(leading.a, leading.b)) if isinstance(leading, PairChange) else None
+        since = begun.get(together_key(*joint[1].leading_names))
         self._settle(JOINT, JOINT, since, False)
 
     def _settle(self, key: str, name: str, since: Since | None, learning: bool) -> None:
@@ -389,7 +388,11 @@ def _followed(
     for pair in joint.named if joint is not None else ():
         assert done.look.reference is not None
         measure = measure_of_pair(pair, done.look.reference, done.current, done.look.window.span, drifting)
-        found[pair_key(pair.a, pair.b)] = Followed(measure)
+        found[together_key(pair.a, pair.b)] = Followed(measure)
+    for term in joint.terms_named if joint is not None else ():
+        assert done.look.reference is not None
+        measure = measure_of_term(term, done.look.reference, done.current, done.look.window.span, drifting)
+        found[together_key(*term.names)] = Followed(measure)
     for where, one in parts:
         if (measure := measure_of(one.shift)) is not None:
             found[feature_key(one.side, one.name, where)] = Followed(measure, tuple(sorted(where.items())))

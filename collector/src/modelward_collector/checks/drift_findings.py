@@ -9,18 +9,18 @@ from typing import Any
 
 from modelward_agent.profile import Profile
 from modelward_agent.profile.text import CLASSES
+from modelward_collector.checks.drift_dependence import to_json
 from modelward_collector.checks.drift_history import JOINT_TEST, TEST, run_of
 from modelward_collector.checks.drift_joint import JointChange
 from modelward_collector.checks.drift_judge import CREEP, Judged
 from modelward_collector.checks.drift_memory import Episode
 from modelward_collector.checks.drift_message import message_of
 from modelward_collector.checks.drift_normal import DAY, Normal
-from modelward_collector.checks.drift_since import JOINT_KEY, Key, Since, pair_key, scanned, to_detail
+from modelward_collector.checks.drift_since import JOINT_KEY, Key, Since, scanned, to_detail, together_key
 from modelward_collector.checks.result import CheckKind, CheckResult, Finding, Status
 from modelward_collector.checks.window import JOINT, Window
 from modelward_collector.models import ModelSpec
 from modelward_collector.stats.categories import new_categories, vanished_categories
-from modelward_collector.stats.correlation import PairChange
 from modelward_collector.stats.feature import TEXT, FeatureView
 from modelward_collector.stats.normal import two_sided_quantile
 from modelward_collector.stats.text import contributors
@@ -158,22 +158,23 @@ def joint_finding(
     elif flagged and not drifts:
         goes_on = "nothing in it shows that this is over" if episode is not None else "but in enough of the last ones"
         message += f"; not in this window, {goes_on}"
-    contributors = joint.contributors()
-    for named in contributors:
-        change = begun.get(pair_key(named["a"], named["b"]))
+    contributors, dependences = joint.contributors(), to_json(joint.terms_named)
+    named = {together_key(pair["a"], pair["b"]): pair for pair in contributors}
+    named |= {together_key(*one["features"]): one for one in dependences}
+    for key, one in named.items():
+        change = begun.get(key)
         if change is not None:
-            named["change"] = to_detail(change)
+            one["change"] = to_detail(change)
     detail: dict[str, Any] = {
         "drifted": drifts,
         "persistent": state,
         "pairs": len(joint.pairs),
         "contributors": contributors,
-        "dependences": joint.dependences(),
+        "dependences": dependences,
     }
     since = None
     if flagged:
-        pair = pair_key(leading.a, leading.b) if drifts and isinstance(leading, PairChange) else JOINT_KEY
-        mine = begun.get(pair)
+        mine = begun.get(together_key(*joint.leading_names) if drifts else JOINT_KEY)
         since, said, dated = _dated(mine, name, None, earlier, window)
         if episode is not None:
             since = min(since, episode.start)

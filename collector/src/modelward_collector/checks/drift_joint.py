@@ -7,18 +7,19 @@ First the correlation of every pair, then what correlations do not show: curves,
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from modelward_agent.profile import CoMoments, Profile
+from modelward_collector.checks.drift_dependence import RELATED, judged_terms, plainest, told
 from modelward_collector.checks.drift_measure import Measure
 from modelward_collector.checks.drift_reference import PreparedReference
 from modelward_collector.span import Span
 from modelward_collector.stats.correlation import PairChange, correlation_changes
-from modelward_collector.stats.dependence import DependenceChange, dependence_changes
+from modelward_collector.stats.dependence import DependenceChange
 
 SHARE = 0.1
 """What pairs get of the false alarm rate when both sides know how features move together."""
@@ -27,9 +28,6 @@ DEPENDENCE_SHARE = 0.5
 """What dependence beyond correlations gets of that."""
 
 CONTRIBUTORS_MAX = 10
-
-_RELATED = 0.1
-"""Correlations nearer to 0 are told as none."""
 
 _LEAST_VARIANCE = 1e-3
 """Of pairs that are all but equal; what steps vary more than this is learned from them."""
@@ -60,7 +58,15 @@ class JointChange:
         """
         if self.drifts:
             return self.changed[0] if self.changed else self.otherwise[0]
-        return max(self.pairs or self.terms, key=lambda one: one.effect / one.floor)
+        if self.pairs:
+            return max(self.pairs, key=lambda pair: pair.effect / pair.floor)
+        return max(self.terms, key=lambda term: term.effect / term.floor)
+
+    @property
+    def leading_names(self) -> tuple[str, ...]:
+        """The two or three features of the leading one."""
+        leading = self.leading
+        return (leading.a, leading.b) if isinstance(leading, PairChange) else leading.names
 
     @property
     def p(self) -> float:
@@ -77,7 +83,7 @@ class JointChange:
             if others := len(self.changed) - 1:
                 said.append(f"and {others} more pair{'s' if others > 1 else ''}")
         if self.otherwise:
-            said.append(_told(self.otherwise[0]))
+            said.append(told(self.otherwise[0]))
             if others := len(self.otherwise) - 1:
                 said.append(f"and {others} more that depend{'s' if others == 1 else ''} otherwise")
         return "; ".join(said)
@@ -86,6 +92,11 @@ class JointChange:
     def named(self) -> tuple[PairChange, ...]:
         """The pairs that changed most, the largest effect first."""
         return self.changed[:CONTRIBUTORS_MAX]
+
+    @property
+    def terms_named(self) -> tuple[DependenceChange, ...]:
+        """The dependences that changed most, the largest effect first."""
+        return self.otherwise[:CONTRIBUTORS_MAX]
 
     def contributors(self) -> list[dict[str, Any]]:
         """The named pairs as JSON values."""
@@ -102,22 +113,6 @@ class JointChange:
             for pair in self.named
         ]
 
-    def dependences(self) -> list[dict[str, Any]]:
-        """What depends otherwise, the largest effect first, as JSON: `of` two features multiplied, `on` the other."""
-        return [
-            {
-                "features": list(one.names),
-                "of": list(one.term[0]),
-                "on": list(one.term[1]),
-                "reference": one.reference,
-                "current": one.current,
-                "effect": one.effect,
-                "p": one.p,
-                "rows": one.rows,
-            }
-            for one in self.otherwise[:CONTRIBUTORS_MAX]
-        ]
-
 
 def joint_change(
     reference: PreparedReference, current: Profile, span: Span, ignored: Collection[str], rate: float
@@ -129,34 +124,14 @@ def joint_change(
     known = reference.joint(span)
     if known is None or current.joint is None:
         return None
-    terms = _terms(reference, current, span, ignored)
+    terms = judged_terms(reference, current, span, ignored)
     own = rate * DEPENDENCE_SHARE if terms else 0.0
     pairs = correlation_changes(known, current.joint, ignored, reference.joint_scatter(span))
     if not pairs and not terms:
         return None
     changed = sorted((pair for pair in pairs if pair.p <= rate - own), key=lambda pair: (-pair.effect, pair.a, pair.b))
-    otherwise = _plainest([term for term in terms if term.p <= own], [{pair.a, pair.b} for pair in changed])
+    otherwise = plainest([term for term in terms if term.p <= own], [{pair.a, pair.b} for pair in changed])
     return JointChange(tuple(pairs), tuple(changed), tuple(terms), tuple(otherwise))
-
-
-def _terms(
-    reference: PreparedReference, current: Profile, span: Span, ignored: Collection[str]
-) -> list[DependenceChange]:
-    if current.dependence is None or (known := reference.dependence(span)) is None:
-        return []
-    return dependence_changes(known, current.dependence, ignored, reference.dependence_scatter(span))
-
-
-def _plainest(changed: Sequence[DependenceChange], told: Sequence[Collection[str]]) -> list[DependenceChange]:
-    """The largest effects first; none whose features have among them what was told already: it shows there too."""
-    known = [{*names} for names in told]
-    found = []
-    for one in sorted(changed, key=lambda one: (len(one.names), -one.effect, one.term)):
-        names = {*one.names}
-        if not any(some <= names for some in known):
-            known.append(names)
-            found.append(one)
-    return sorted(found, key=lambda one: (-one.effect, one.term))
 
 
 def measure_of_pair(
@@ -210,33 +185,14 @@ def _row_variance(r: float, side: CoMoments, k: float) -> float:
     return max(found, _LEAST_VARIANCE)
 
 
-def _told(one: DependenceChange) -> str:
-    """`x, y and z no longer depend on each other as in the reference (z and the product of x and y: r = 0.92 …)`."""
-    *first, last = one.names
-    now_none, then_none = abs(one.current) < _RELATED, abs(one.reference) < _RELATED
-    how = "no longer depend on each other as in the reference"
-    if then_none:
-        how = "depend on each other and did not in the reference"
-    elif not now_none:
-        how = "depend on each other otherwise than in the reference"
-    (a, b), on = one.term
-    if a != b:
-        what = f"{on[0]} and the product of {a} and {b}"
-    elif len(on) == 1:
-        what = f"{on[0]} and the square of {a}"
-    else:
-        what = f"the squares of {a} and {on[0]}"
-    return f"{', '.join(first)} and {last} {how} ({what}: r = {one.reference:.2f}, now {one.current:.2f})"
-
-
 def _said(pair: PairChange) -> str:
     both, r, s = f"{pair.a} and {pair.b}", pair.reference, pair.current
     before, after = f"(r = {r:.2f})", f"({s:.2f})"
     moved = "moved together" if r > 0 else "moved against each other"
     move = "move together" if s > 0 else "move against each other"
-    if abs(r) < _RELATED:
+    if abs(r) < RELATED:
         return f"{both} were unrelated in the reference {before} and now {move} {after}"
-    if abs(s) < _RELATED:
+    if abs(s) < RELATED:
         return f"{both} {moved} in the reference {before} and no longer do {after}"
     if r * s < 0:
         return f"{both} {moved} in the reference {before} and now {move} {after}"

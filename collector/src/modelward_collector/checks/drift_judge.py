@@ -48,8 +48,8 @@ SEGMENTS_MAX = 24
 SEGMENT_FINDINGS_MAX = 50
 
 PLAINEST = (
-    "missing", "type", "texts", "mean", "length_mean", "variance", "zeros", "linf", "words", "characters",
-    "chi_squared", "ks", "length_ks", "psi",
+    "missing", "type", "texts", "mean", "length_mean", "variance", "zeros", "linf", "new_values", "distinct",
+    "words", "characters", "chi_squared", "hashed", "ks", "length_ks", "psi",
 )  # fmt: skip
 """Of two tests that find about the same effect the earlier is easier to understand."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from modelward_collector.models import ModelSpec, ReferenceRolling
+from modelward_collector.models import ModelSpec, ReferenceRolling, ReferenceSpan
 from modelward_collector.span import Span
 
 HOUR: Final = timedelta(hours=1)
@@ -31,17 +31,18 @@ class Length:
     trends: bool = False
 
 
-def lengths_of(spec: ModelSpec, asked: Span, born: datetime | None) -> Sequence[Length]:
+def lengths_of(
+    spec: ModelSpec, asked: Span, born: datetime | None, known: Sequence[Span] | None = None
+) -> Sequence[Length]:
     """What to look at in a check of the span `asked`, the shortest first; `born` is when the version was first seen.
 
     A version that is younger than the day is judged over its life, however short. A length that `models.d` gives is
-    looked at alone, and so is the day where the reference is not the model's own past: a file says what its rows were,
-    and not of which hours.
+    looked at alone, and so is the day where the reference does not tell hours apart for a week: `known` are the windows
+    of one that is a file.
     """
-    config = spec.checks.drift
     end = asked.end
     lived = Span(min(max(asked.start, born or asked.start), end), end)
-    if config.lengths_chosen or not isinstance(spec.reference, ReferenceRolling) or spec.reference.window < WEEK:
+    if spec.checks.drift.lengths_chosen or not _tells_hours(spec, known):
         return [Length(lived, 1.0)]
     hour = _floor(end, HOUR)
     day = _floor(end, DAY)
@@ -51,6 +52,17 @@ def lengths_of(spec: ModelSpec, asked: Span, born: datetime | None) -> Sequence[
     if born is None or born < day - 2 * WEEK:
         found.append(Length(Span(day - WEEK, day), SHARES[WEEK]))
     return found
+
+
+def _tells_hours(spec: ModelSpec, known: Sequence[Span] | None) -> bool:
+    reference = spec.reference
+    if isinstance(reference, ReferenceRolling):
+        return reference.window >= WEEK
+    if isinstance(reference, ReferenceSpan):
+        return reference.end - reference.start >= WEEK
+    if not known:
+        return False
+    return min(one.length for one in known) <= HOUR and known[-1].end - known[0].start >= WEEK
 
 
 def _floor(moment: datetime, step: timedelta) -> datetime:

@@ -28,6 +28,8 @@ from modelward_collector.stats.feature import (
     boolean_view,
     type_counts,
 )
+from modelward_collector.stats.identities import TESTS as IDENTITY_TESTS
+from modelward_collector.stats.identities import IdentityView, never_seen
 from modelward_collector.stats.outcome import Outcome
 from modelward_collector.stats.psi import bin_shares
 from modelward_collector.stats.text import RARER, TextView
@@ -91,6 +93,8 @@ def _measure_of(shift: Shift) -> Measure[FeatureProfile] | None:
         return _embedding(shift)
     if shift.kind == TEXT:
         return _text(shift, r.text, c.text)
+    if test in IDENTITY_TESTS:
+        return _new_values(shift) if test == "new_values" else None  # the others depend on how long a step is
     if r.numeric is not None and c.numeric is not None:
         if test == "zeros":
             sides = (r.numeric.zeros, r.numeric.n), (c.numeric.zeros, c.numeric.n)
@@ -104,6 +108,20 @@ def _measure_of(shift: Shift) -> Measure[FeatureProfile] | None:
     if r.categories is not None and c.categories is not None:
         return _categories(shift, r.categories, c.categories)
     return None
+
+
+def _new_values(shift: Shift) -> Measure[FeatureProfile] | None:
+    known, usual = shift.reference.identities, shift.scatter.identities
+    if known is None or usual is None or usual.new_seen <= 0:
+        return None
+
+    def read(feature: FeatureProfile) -> tuple[float, float]:
+        if feature.categorical is None or not feature.categorical.n:
+            return 0.0, 0.0
+        share, variance, _ = never_seen(known.registers, IdentityView.of(feature.categorical))
+        return share, 1 / variance
+
+    return Measure(read, (usual.new, 1 / (1 / usual.new_seen + usual.new_sd**2)))
 
 
 def _share(

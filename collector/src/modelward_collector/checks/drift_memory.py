@@ -116,11 +116,7 @@ class Memory:
 def new_normal(accepted: Sequence[Acceptance], version: str, key: str) -> Acceptance | None:
     """The newest acceptance of a new normal for the subject."""
     name = key if key == JOINT else key.partition("/")[2]
-    mine = [
-        one
-        for one in accepted
-        if one.kind is AcceptanceKind.NEW_NORMAL and one.concerns(version, name)
-    ]
+    mine = [one for one in accepted if one.kind is AcceptanceKind.NEW_NORMAL and one.concerns(version, name)]
     return max(mine, key=lambda one: (one.at, one.since), default=None)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from modelward_agent.profile.text import CLASSES, bucket_of
 from modelward_collector.stats.effect import FLOOR
-from modelward_collector.stats.feature import EMPTY, FeatureView
+from modelward_collector.stats.feature import BOOLEAN_NAMES, EMPTY, FeatureView
+from modelward_collector.stats.identities import TESTS as IDENTITY_TESTS
+from modelward_collector.stats.identities import never_seen
 from modelward_collector.stats.outcome import Outcome
 from modelward_collector.stats.text import RARER, TextView
 
@@ -37,6 +39,8 @@ def message_of(
         )
     if test == "linf" and leading.subject is not None:
         return _category(name, leading.subject, value, reference, current)
+    if test in IDENTITY_TESTS:
+        return _identities(name, test, value, reference, current)
     if test == "chi_squared":
         return _mix(name, reference, current)
     if r is None or c is None:
@@ -106,13 +110,42 @@ def _missing(name: str, reference: FeatureView, current: FeatureView) -> str:
 
 
 def _category(name: str, category: str, change: float, reference: FeatureView, current: FeatureView) -> str:
-    before = reference.categories.shares.get(category, 0.0) if reference.categories is not None else 0.0
-    after = current.categories.shares.get(category, 0.0) if current.categories is not None else 0.0
+    before, after = _share_of(reference, category), _share_of(current, category)
+    if reference.pair:
+        verb = "rose" if change > 0 else "fell"
+        said = category if reference.kind == "numeric" else f'"{category}"'
+        return f"{name}: {said} {verb} {_share(before)} → {_share(after)}"
     if before == 0:
         return f'{name} has a new category: "{category}" at {_share(after)}'
     if after == 0:
         return f'{name} lost a category: "{category}" was {_share(before)}'
     return f'{name}: "{category}" {"rose" if change > 0 else "fell"} {_share(before)} → {_share(after)}'
+
+
+def _share_of(view: FeatureView, category: str) -> float:
+    """Share of the category; 0 and 1 are false and true where the view has booleans, and the other way round."""
+    shares = view.categories.shares if view.categories is not None else {}
+    other = {**BOOLEAN_NAMES, **{alias: digit for digit, alias in BOOLEAN_NAMES.items()}}.get(category, category)
+    return shares.get(category, shares.get(other, 0.0) if view.pair else 0.0)
+
+
+def _identities(name: str, test: str, value: float, reference: FeatureView, current: FeatureView) -> str:
+    known, now = reference.identities, current.identities
+    if test == "new_values" and known is not None and now is not None:
+        share = never_seen(known.registers, now)[0]
+        usual = min(1.0, max(0.0, share - value))
+        return (
+            f"{name}: {_share(share)} of values were never seen in the reference ({_share(usual)} in its own windows)"
+        )
+    if test == "distinct" and now is not None and value > 0:
+        before, after = _about(now.distinct / value), _about(now.distinct)
+        return f"{name} has {'more' if value > 1 else 'fewer'} different values: {before} → {after} in {now.n:,} rows"
+    return f"{name} has another mix of values, of many rare ones"
+
+
+def _about(count: float) -> str:
+    """Two significant digits: estimates are off by some percent."""
+    return f"{float(f'{count:.2g}'):,.0f}"
 
 
 def _mix(name: str, reference: FeatureView, current: FeatureView) -> str:

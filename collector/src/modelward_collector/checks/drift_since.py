@@ -201,9 +201,9 @@ def feature_key(side: str, name: str, where: Mapping[str, str] | None = None) ->
     return side, name, tuple(sorted((where or {}).items()))
 
 
-def pair_key(a: str, b: str) -> Key:
-    """Of two features that no longer move together."""
-    return JOINT, a, b
+def together_key(*names: str) -> Key:
+    """Of two features that no longer move together, or two or three that depend on each other otherwise."""
+    return (JOINT, *names)
 
 
 def known_from(result: CheckResult) -> dict[Key, Since]:
@@ -215,8 +215,9 @@ def known_from(result: CheckResult) -> dict[Key, Since]:
             continue
         if finding.test == JOINT_TEST:
             found[JOINT_KEY] = from_detail(detail["change"])
-            named = (pair for pair in detail["contributors"] if "change" in pair)
-            found |= {pair_key(pair["a"], pair["b"]): from_detail(pair["change"]) for pair in named}
+            named = {together_key(pair["a"], pair["b"]): pair for pair in detail["contributors"]}
+            named |= {together_key(*one["features"]): one for one in detail.get("dependences", ())}
+            found |= {key: from_detail(one["change"]) for key, one in named.items() if "change" in one}
         else:
             side = "outputs" if detail["output"] else "features"
             found[feature_key(side, finding.subject, finding.segment)] = from_detail(detail["change"])

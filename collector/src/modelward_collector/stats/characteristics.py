@@ -1,4 +1,4 @@
-"""A few numbers that say how a window of a feature is, with their sampling variances: windows are told apart by them."""
+"""A few numbers that say how a window of a feature is, with sampling variances: windows are told apart by them."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def load_reference(
     normal = normal or NormalSpans()
     holidays = frozenset(spec.holidays)
     if isinstance(reference, ReferenceFile):
-        return replace(file_reference(reference.path), holidays=holidays)
+        return load_past(store, spec, window_span, version)
     if isinstance(reference, ReferenceSpan):
         span = Span(reference.start.astimezone(UTC), reference.end.astimezone(UTC))
         wanted = _same_hours(window_span, span)
@@ -134,7 +134,7 @@ def load_past(store: Store, spec: ModelSpec, window_span: Span, version: str) ->
     """The whole of the reference, of all hours, in days, hours or minutes: what volumes and shares are judged by."""
     reference = spec.reference
     if isinstance(reference, ReferenceFile):
-        return file_reference(reference.path)
+        return replace(file_reference(reference.path), holidays=frozenset(spec.holidays))
     if isinstance(reference, ReferenceSpan):
         span = Span(reference.start.astimezone(UTC), reference.end.astimezone(UTC))
         return _reference(store, spec.model, span, reference.version)
