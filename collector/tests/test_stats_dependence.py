@@ -9,7 +9,14 @@ import pytest
 from numpy.typing import NDArray
 
 from modelward_agent.profile import Dependence
-from modelward_collector.stats.dependence import DependenceChange, Term, dependence_changes, dependence_scatter
+from modelward_collector.stats.dependence import (
+    DependenceChange,
+    Term,
+    dependence_changes,
+    dependence_scatter,
+    row_mean,
+    row_variance,
+)
 
 Rows = NDArray[np.float64]
 NAMES = tuple("abcdefghij")
@@ -186,3 +193,26 @@ def test_nothing_in_common_is_nothing_to_compare(draw: np.random.Generator) -> N
     other.update(["b", "c"], draw.normal(size=(2, 500)))
     assert dependence_changes(one, other) == []
     assert dependence_changes(Dependence(), other) == []
+
+
+@pytest.mark.parametrize("offset", [0.0, 20.0])
+@pytest.mark.parametrize(("kind", "_term"), KINDS)
+def test_what_a_row_adds_to_a_correlation_is_its_mean_and_varies_as_is_said(
+    draw: np.random.Generator, kind: Kind, _term: Term, offset: float
+) -> None:
+    before, after = of(kind(draw, 10_000, offset=offset)), of(kind(draw, 5_000, depends=False, offset=offset))
+    for change in changed(dependence_changes(before, after)):
+        origin, term = before.over(change.names), change.term
+        for k in (0.0, 0.5):
+            value, rows = row_mean(before, term, origin, k)
+            assert value == pytest.approx(change.reference - k, abs=1e-6)
+            assert rows == 10_000
+            assert row_mean(after, term, origin, k)[0] == pytest.approx(change.current - k, abs=0.1)
+        assert row_mean(Dependence(["a"]), term, origin, 0.0) == (0.0, 0)
+        k = (change.reference + change.current) / 2
+        told = max(row_variance(before, term, change.reference, k), row_variance(after, term, change.current, k))
+        spreads = []
+        for depends in (True, False):
+            parts = (of(kind(draw, 200, offset=offset, depends=depends)) for _ in range(40))
+            spreads.append(200 * np.var([row_mean(part, term, origin, k)[0] for part in parts]))
+        assert 0.1 * told < max(spreads) < 2 * told

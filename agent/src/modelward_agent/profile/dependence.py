@@ -175,6 +175,10 @@ class Dependence:
         self.names, self.n, self.mean, self.present = mine.names, n, mean, present
         self.second, self.third, self.fourth = answer
 
+    def about(self, mean: Matrix) -> tuple[Matrix, Matrix, Matrix]:
+        """`second`, `third` and `fourth` of deviations from other means, shape (p,)."""
+        return self._about(np.where(self.present > 0, self.mean - mean, 0.0))
+
     def _about(self, d: Matrix) -> tuple[Matrix, Matrix, Matrix]:
         """Second, third and fourth about other means, from which the own ones are `d` away."""
         at = layout(len(self.names))

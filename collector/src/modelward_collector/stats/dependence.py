@@ -260,6 +260,65 @@ def dependence_changes(
     return sorted(changes, key=lambda change: (change.p, -change.effect, change.term))
 
 
+def row_variance(known: Dependence, term: Term, r: float, k: float) -> float:
+    """Variance of a row's `row_mean`, where a share |r| of rows has equal values and the rest independent ones."""
+    kurtosis = [float(_Side(known.over([name])).kurtosis[0]) for name in (*term[0], *term[1])]
+    if term[0][0] != term[0][1]:
+        both = math.sqrt(math.prod(kurtosis))
+    elif len(term[1]) == 1:
+        both = math.sqrt(_SQUARE_KURTOSIS * max(_KURTOSIS, kurtosis[2]))
+    else:
+        both = _SQUARE_KURTOSIS
+    square = abs(r) * both + 1 - abs(r)  # the mean of u²v²
+    found = square - r * r + k * k * ((both + square) / 2 - 1) - 2 * k * r * (both - 1)
+    return max(found, _LEAST_VARIANCE)
+
+
+def row_mean(known: Dependence, term: Term, origin: Dependence, k: float) -> tuple[float, int]:
+    """(mean, rows) of uv - k (u² + v²) / 2, u and v being what is correlated, standardised as the rows of `origin` are.
+
+    `origin` is of the term's names alone. Of its own rows the mean is their correlation less k. With k between the old
+    and the new correlation far less of it is chance than of the product alone. No rows where a feature has no values.
+    """
+    mine, at = known.over(origin.names), layout(len(origin.names))
+    if not mine.n or not (mine.present > 0).all():
+        return 0.0, 0
+    sd, unit = origin.deviation(), _Side(origin)
+    x, y, z = (origin.names.index(name) for name in (*term[0], term[1][0]))
+    first: list[float] = ((mine.mean - origin.mean) / sd).tolist()
+    second, third, fourth = mine.about(origin.mean)
+
+    def mean(*powers: int) -> float:
+        """Of the product of so many standardised features, given by their places; two pairs for four."""
+        scale = mine.n * float(np.prod(sd[[*powers]]))
+        if len(powers) == 2:
+            return float(second[at.where_pair[powers]]) / scale
+        if len(powers) == 3:
+            return float(third[at.where_triple[powers]]) / scale
+        return float(fourth[at.where_pair[powers[0], powers[2]]]) / scale
+
+    if x != y:
+        product = float(unit.squares[x, y] - unit.r[x, y] ** 2)
+        uv = mean(x, y, z) / math.sqrt(product)
+        uu = (mean(x, x, y, y) - float(unit.r[x, y]) ** 2) / product
+        return uv - k * (uu + mean(z, z)) / 2, mine.n
+    skew = {i: float(unit.third[at.where_triple[i, i, i]]) for i in (x, z)}
+    left = {i: float(unit.kurtosis[i]) - 1 - skew[i] ** 2 for i in (x, z)}
+
+    def squared(i: int) -> float:
+        """The mean of the square of i's square, as far as a straight line does not explain that."""
+        of = mean(i, i, i, i) - 2 * skew[i] * mean(i, i, i) + (skew[i] ** 2 - 2) * mean(i, i)
+        of += 2 * skew[i] * first[i] + 1
+        return of / left[i]
+
+    if len(term[1]) == 1:
+        uv = (mean(x, x, z) - skew[x] * mean(x, z) - first[z]) / math.sqrt(left[x])
+        return uv - k * (squared(x) + mean(z, z)) / 2, mine.n
+    uv = mean(x, x, z, z) - mean(x, x) - mean(z, z) + 1
+    uv += skew[x] * (skew[z] * mean(x, z) - mean(x, z, z) + first[x]) + skew[z] * (first[z] - mean(x, x, z))
+    return uv / math.sqrt(left[x] * left[z]) - k * (squared(x) + squared(z)) / 2, mine.n
+
+
 def _effect(r: Values, s: Values, sampling: Values, process: Values) -> tuple[Values, Values]:
     """Effects without what chance adds, and their floors."""
     effect, floor = np.zeros_like(r), np.full_like(r, FLOOR)
