@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from modelward_agent.profile import FeatureProfile, NumericSketch, Profile, from_bytes, merged, to_bytes
+from modelward_agent.profile import FeatureProfile, NumericSketch, Profile, Segment, from_bytes, merged, to_bytes
 from modelward_collector.checks.drift import check_drift
 from modelward_collector.checks.drift_reference import PreparedReference, prepare_reference
 from modelward_collector.checks.result import CheckResult, Finding, Status
@@ -16,7 +16,7 @@ from modelward_collector.checks.window import ReferenceProfile, Window
 from modelward_collector.models import ModelSpec
 from modelward_collector.span import Span
 
-DAY = timedelta(days=1)
+DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 START = datetime(2026, 3, 2, tzinfo=UTC)
 NAMES = ("age", "amount", "income", "tenure")
 
@@ -145,3 +145,35 @@ def test_what_the_references_own_days_vary_is_allowed(draw: np.random.Generator)
     known = reference_of(merged(days), windows)
     assert joint_of(check(known, parity(draw, 2_000, depends=False))).status is Status.OK
     assert joint_of(check(reference_of(merged(days)), parity(draw, 2_000, depends=False))).status is Status.WARNING
+
+
+def test_it_is_told_since_when(draw: np.random.Generator) -> None:
+    window = Span(START, START + 3 * HOUR)
+    began = START + 70 * MINUTE
+    minutes = {
+        at: parity(draw, 30, depends=at < began)
+        for at in (window.start - 3 * HOUR + index * MINUTE for index in range(360))
+    }
+
+    def steps(wanted: Span, step: timedelta) -> list[tuple[Span, dict[Segment, Profile]]]:
+        found: dict[datetime, Profile] = {}
+        for at, made in minutes.items():
+            if wanted.start <= at < wanted.end:
+                start = window.start + (at - window.start) // step * step
+                found.setdefault(start, Profile()).merge(made)
+        return [(Span(start, start + step), {(): made}) for start, made in sorted(found.items())]
+
+    inside = merged(made for at, made in minutes.items() if at >= window.start)
+    spec = ModelSpec.model_validate({"model": "credit"})
+    reference = reference_of(parity(draw, 20_000))
+    result = check_drift(spec, "v1", reference, Window("credit", window, {("v1", ()): inside}), (), steps)
+    found = joint_of(result)
+    [one] = found.detail["dependences"]
+    for change in (one["change"], found.detail["change"]):
+        assert abs(datetime.fromisoformat(change["at"]) - began) <= 15 * MINUTE
+        assert datetime.fromisoformat(change["low"]) <= began <= datetime.fromisoformat(change["high"])
+    assert ", since about 01:" in found.message
+    # The next window begins after all that: what is known of it is kept.
+    later = Window("credit", Span(window.end, window.end + 3 * HOUR), {("v1", ()): inside})
+    again = joint_of(check_drift(spec, "v1", reference, later, [result]))
+    assert again.detail["dependences"][0]["change"] == one["change"]
