@@ -18,8 +18,9 @@ from typing import Any
 import datasketches
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
-from modelward_agent.profile.categorical import CategoricalSketch
+from modelward_agent.profile.categorical import HASH_BUCKETS, CategoricalSketch
 from modelward_agent.profile.comoments import CoMoments
 from modelward_agent.profile.dependence import Dependence
 from modelward_agent.profile.feature import FeatureProfile
@@ -63,7 +64,14 @@ class _Writer:
         return header
 
     def categorical(self, sketch: CategoricalSketch) -> list[int]:
-        return [sketch.n, self.hll(sketch.hll), self.blob(sketch.frequent.serialize())]
+        header = [sketch.n, self.hll(sketch.hll), self.blob(sketch.frequent.serialize())]
+        if (by_hash := sketch.hashed_apart) is not None:
+            self.format = 2
+            header.append(self.counts(by_hash))
+        return header
+
+    def counts(self, buckets: NDArray[np.int64]) -> int:
+        return self.blob(zlib.compress(buckets.astype("<u8").tobytes(), 1))
 
     def feature(self, feature: FeatureProfile) -> dict[str, Any]:
         header: dict[str, Any] = {"c": [getattr(feature, name) for name in FeatureProfile.COUNTS]}
@@ -79,8 +87,7 @@ class _Writer:
     def text(self, text: TextSketch) -> list[Any]:
         lengths = self.numeric(text.lengths)
         characters = [[m.n, m.mean, m.m2, m.m3, m.m4] for m in text.characters]
-        buckets = self.blob(zlib.compress(text.buckets.astype("<u8").tobytes(), 1))
-        return [lengths, text.looked, characters, buckets, self.blob(text.words.serialize())]
+        return [lengths, text.looked, characters, self.counts(text.buckets), self.blob(text.words.serialize())]
 
     def texts(self, features: Mapping[str, FeatureProfile]) -> dict[str, Any]:
         return {name: self.text(feature.text) for name, feature in features.items() if feature.text is not None}
@@ -117,12 +124,21 @@ class _Reader:
         return sketch
 
     def categorical(self, header: Sequence[int]) -> CategoricalSketch:
-        n, hll, frequent = header
+        n, hll, frequent, *by_hash = header
         sketch = CategoricalSketch()
         sketch.n = n
         sketch.hll = self.hll(hll, sketch.hll.lg_config_k)
         sketch.frequent = datasketches.frequent_strings_sketch.deserialize(self.blob(frequent))
+        if by_hash:
+            sketch.hashed_apart = self.counts(by_hash[0], HASH_BUCKETS)
         return sketch
+
+    def counts(self, length: int, buckets: int) -> NDArray[np.int64]:
+        content = zlib.decompressobj().decompress(self.blob(length), 8 * buckets + 1)
+        counts = np.frombuffer(content, "<u8")
+        if len(counts) != buckets:
+            raise ProfileFormatError(f"there are {len(counts)} buckets, not {buckets}")
+        return counts.astype(np.int64)
 
     def text(self, header: Sequence[Any]) -> TextSketch:
         lengths, looked, characters, buckets, words = header
@@ -130,13 +146,9 @@ class _Reader:
         text.lengths = self.numeric(lengths)
         text.looked = looked
         text.characters = tuple(Moments(*moments) for moments in characters)
-        content = zlib.decompressobj().decompress(self.blob(buckets), 8 * BUCKETS + 1)
-        counts = np.frombuffer(content, "<u8")
-        if len(counts) != BUCKETS or len(characters) != len(CLASSES):
-            raise ProfileFormatError(
-                f"the texts have {len(counts)} buckets and {len(characters)} classes of characters"
-            )
-        text.buckets = counts.astype(np.int64)
+        if len(characters) != len(CLASSES):
+            raise ProfileFormatError(f"the texts have {len(characters)} classes of characters, not {len(CLASSES)}")
+        text.buckets = self.counts(buckets, BUCKETS)
         text.words = datasketches.frequent_strings_sketch.deserialize(self.blob(words))
         return text
 

@@ -13,6 +13,7 @@ from modelward_agent.profile import FeatureProfile, NumericSketch
 from modelward_collector.stats.categories import CategoryScatter, CategoryView, category_tests, two_in_all
 from modelward_collector.stats.combine import cauchy_combination
 from modelward_collector.stats.effect import FLOOR
+from modelward_collector.stats.identities import IdentityScatter, IdentityView, identity_tests
 from modelward_collector.stats.ks import ks_test
 from modelward_collector.stats.moments import mean_test, variance_test
 from modelward_collector.stats.outcome import NOT_APPLICABLE, Outcome
@@ -32,10 +33,22 @@ NUMERIC, CATEGORICAL, BOOLEAN, EMBEDDING, TEXT, MIXED, EMPTY = (
     "empty",
 )
 
+MANY = "many"
+"""Categories of which there are too many to know each, and whose usual novelty the reference's windows tell."""
+
 WEIGHTS: Mapping[str, Mapping[str, float]] = {
     NUMERIC: {"mean": 0.35, "variance": 0.25, "ks": 0.2, "psi": 0.1, "zeros": 0.05, "missing": 0.04, "type": 0.01},
     EMBEDDING: {"mean": 0.45, "variance": 0.25, "ks": 0.25, "missing": 0.04, "type": 0.01},
     CATEGORICAL: {"chi_squared": 0.45, "linf": 0.5, "missing": 0.04, "type": 0.01},
+    MANY: {
+        "chi_squared": 0.25,
+        "linf": 0.3,
+        "new_values": 0.18,
+        "distinct": 0.14,
+        "hashed": 0.08,
+        "missing": 0.04,
+        "type": 0.01,
+    },
     BOOLEAN: {"linf": 0.95, "missing": 0.04, "type": 0.01},
     TEXT: {
         "length_mean": 0.2,
@@ -76,6 +89,7 @@ class FeatureScatter:
     categories: CategoryScatter = field(default_factory=CategoryScatter)
     projections: tuple[FeatureScatter, ...] = ()
     text: TextScatter = field(default_factory=TextScatter)
+    identities: IdentityScatter | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,7 +99,7 @@ class FeatureView:
     Strings are text when most look like it and most are different from each other, else categories. `types` counts
     present rows by type, `examined` strings of which it is known whether they look like text. `edges` are the bins of
     the index when this is the reference. `pair` are the values of numbers and booleans when there are at most two of
-    them, exactly known; then `categories` are these two.
+    them, exactly known; then `categories` are these two. `identities` are what is known of strings beside the names.
     """
 
     kind: str
@@ -100,6 +114,7 @@ class FeatureView:
     text: TextView | None = None
     examined: int = 0
     pair: tuple[float, ...] = ()
+    identities: IdentityView | None = None
 
     @classmethod
     def of(cls, feature: FeatureProfile) -> FeatureView:
@@ -134,6 +149,7 @@ class FeatureView:
             text=TextView.of(feature.text) if feature.text is not None and feature.text.n else None,
             examined=max(0, feature.strings - feature.unexamined),
             pair=pair,
+            identities=IdentityView.of(feature.categorical) if kind == CATEGORICAL and feature.categorical else None,
         )
 
     @property
@@ -168,8 +184,9 @@ def two_numbers(sketch: NumericSketch) -> dict[float, int]:
     """How often each value came, when there are at most two different ones; nothing when there are more, or none.
 
     Values between a and b have at most the variance (b - mean) (mean - a), and that only when all are a or b (Bhatia
-    and Davis, 2000), so that count, mean, variance and extremes tell, and tell how many are which. Two values that are
-    close to each other and far from 0 are not told from more; their mean is rounded too much.
+    and Davis, 2000), so that count, mean, variance, zeros and extremes tell, and tell how many are which, to within the
+    rounding of float64: a third value may be within a billionth of their difference from one of the two. Of two values
+    that are close to each other and far from 0 nothing is told; their mean is rounded too much.
     """
     n, low, high = sketch.n, sketch.minimum, sketch.maximum
     if n == 0:
@@ -184,7 +201,8 @@ def two_numbers(sketch: NumericSketch) -> dict[float, int]:
     largest = high_n * (n - high_n) / n
     if not abs(sketch.moments.m2 / width / width - largest) <= _ROUNDING * largest:
         return {}
-    return {low: n - high_n, high: high_n}
+    counts = {low: n - high_n, high: high_n}
+    return counts if counts.get(0.0, 0) == sketch.zeros else {}
 
 
 def two_values(feature: FeatureProfile) -> tuple[tuple[float, ...], CategoryView | None]:
@@ -257,6 +275,7 @@ def compare(
     scatter = scatter or FeatureScatter()
     kind = reference.kind if reference.kind != EMPTY else current.kind
     two = two_valued(reference, current)
+    many = scatter.identities is not None and is_many(reference)
     if two and reference.categories is not None and current.categories is not None:
         current = replace(current, categories=_named_alike(reference.categories, current.categories))
     outcomes = [
@@ -266,10 +285,17 @@ def compare(
         ),
         _type_test(kind, reference, current, floor),
     ]
-    weights = WEIGHTS[BOOLEAN if two or _two_strings(kind, reference, current) else kind]
+    if many and scatter.identities is not None and reference.identities and current.identities:
+        outcomes += identity_tests(reference.identities, current.identities, scatter.identities, floor)
+    weights = WEIGHTS[BOOLEAN if two or _two_strings(kind, reference, current) else MANY if many else kind]
     judged = [outcome for outcome in outcomes if outcome.name in weights]
     p = cauchy_combination([outcome.counted_p for outcome in judged], [weights[outcome.name] for outcome in judged])
     return Comparison(kind, tuple(outcomes), p, weights)
+
+
+def is_many(view: FeatureView) -> bool:
+    """Whether it is of strings of which there are too many to know each by name."""
+    return view.kind == CATEGORICAL and view.categories is not None and view.categories.error > 0
 
 
 def _two_strings(kind: str, reference: FeatureView, current: FeatureView) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,11 @@ from modelward_collector.stats.feature import (
     FeatureScatter,
     FeatureView,
     boolean_view,
+    is_many,
+    two_values,
 )
 from modelward_collector.stats.homogeneity import homogeneity
+from modelward_collector.stats.identities import identity_scatter
 from modelward_collector.stats.jensen_shannon import PER_CHI_SQUARED
 from modelward_collector.stats.psi import bin_shares
 from modelward_collector.stats.scatter import WINDOWS_MIN, process_distance, process_gap, process_sd
@@ -68,11 +72,17 @@ def feature_scatter(
             reference.edges,
             level,
         )
-        return FeatureScatter(known.mean, known.log_variance, known.gap, known.distance, known.zeros, missing_sd)
+        two = [
+            (view.categories, _two_values(reference, found)) for view, found in kinds if view.pair and view.categories
+        ]
+        categories = _categories(two, level) if reference.pair else CategoryScatter()
+        return replace(known, missing=missing_sd, categories=categories)
     if reference.kind in (CATEGORICAL, BOOLEAN) and reference.categories is not None:
         of = _booleans if reference.kind == BOOLEAN else _strings
         sides = [(view.categories, of(found)) for view, found in kinds if view.categories is not None]
-        return FeatureScatter(missing=missing_sd, categories=_categories(sides, level))
+        strings = [window.categorical for window in windows if window.categorical is not None]
+        many = identity_scatter(reference.identities, strings, level) if is_many(reference) else None
+        return FeatureScatter(missing=missing_sd, categories=_categories(sides, level), identities=many)
     if reference.kind == TEXT and reference.text is not None:
         texts = [window.text for window in windows if window.text is not None]
         lengths = _numeric([(reference.text.lengths, [text.lengths for text in texts])], None, level)
@@ -112,6 +122,12 @@ def _strings(windows: Sequence[FeatureProfile]) -> list[CategoryView]:
 
 def _booleans(windows: Sequence[FeatureProfile]) -> list[CategoryView]:
     return [boolean_view(window) for window in windows]
+
+
+def _two_values(reference: FeatureView, windows: Sequence[FeatureProfile]) -> list[CategoryView]:
+    if reference.types[BOOLEAN]:
+        return _booleans(windows)
+    return [view for window in windows if (view := two_values(window)[1]) is not None]
 
 
 def _share_sd(sides: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]], level: float) -> float:

@@ -40,6 +40,9 @@ NEW_FLOOR = 0.05
 DISTINCT_FACTOR = 1.25
 """Numbers of different values that differ by less than this factor are no matter."""
 
+HASHED_FLOOR = 0.05
+"""Distances of rows by hash up to this are no matter: sets of values wander a little."""
+
 CELL_ROWS = 8
 """Buckets are taken together until a side has so many rows in each."""
 
@@ -129,14 +132,14 @@ def never_seen(known: NDArray[np.uint8], view: IdentityView) -> tuple[float, flo
 
 
 def identity_scatter(
-    reference: IdentityView, windows: Sequence[CategoricalSketch], level: float
+    reference: IdentityView | None, windows: Sequence[CategoricalSketch], level: float
 ) -> IdentityScatter | None:
     """What is usual of a feature of many strings, from the reference's windows in the order of time; None of too few.
 
     `level` is the error probability at which the scatter over few windows must cover the next.
     """
     views = [IdentityView.of(window) for window in windows if window.n >= ROWS_MIN]
-    if len(views) < WINDOWS_MIN:
+    if reference is None or len(views) < WINDOWS_MIN:
         return None
     rows = np.array([view.n for view in views], dtype=np.float64)
     distinct = np.array([max(view.distinct, 1.0) for view in views])
@@ -299,6 +302,7 @@ def _cells(reference: NDArray[np.int64], current: NDArray[np.int64]) -> tuple[fl
 
 
 def _hashed_test(reference: IdentityView, current: IdentityView, scatter: IdentityScatter, floor: float) -> Outcome:
+    floor = max(floor, HASHED_FLOOR)
     if current.n < ROWS_MIN or scatter.cells <= 0 or reference.by_hash is None or current.by_hash is None:
         return Outcome("hashed", 0.0, NOT_APPLICABLE, 0.0, floor)
     statistic, freedom = _cells(reference.by_hash, current.by_hash)
