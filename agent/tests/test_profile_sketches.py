@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from modelward_agent.profile import CategoricalSketch, NumericSketch, VectorSketch
-from modelward_agent.profile.categorical import MAX_CATEGORY_LENGTH, category_name
+from modelward_agent.profile.categorical import (
+    BY_NAME_MAX,
+    HASH_BUCKETS,
+    MAX_CATEGORY_LENGTH,
+    category_name,
+    hash_bucket,
+)
 from modelward_agent.profile.vector import PROJECTIONS, directions
 
 SHAPES: dict[str, Callable[[np.random.Generator, int], NDArray[np.float64]]] = {
@@ -286,3 +292,90 @@ def test_the_two_ways_to_a_cdf_agree_whatever_the_numbers(values: list[float], c
         cdf = total.cdf_at(points, rounded)
         assert (np.diff(cdf) >= 0).all()
         assert cdf[-1] == pytest.approx(1.0)
+
+
+# -- strings of too many kinds to know each by name ------------------------------------------------------------------
+
+
+def by_hash(counts: Counter[str]) -> list[int]:
+    found = [0] * HASH_BUCKETS
+    for name, count in counts.items():
+        found[hash_bucket(category_name(name))] += count
+    return found
+
+
+@given(st.lists(st.lists(st.integers(0, 2_000), max_size=900), min_size=1, max_size=6))
+@settings(max_examples=40, deadline=None)
+def test_rows_by_hash_are_exact_however_they_were_cut_and_merged(parts: list[list[int]]) -> None:
+    total, everything = CategoricalSketch(), Counter[str]()
+    for part in parts:
+        counts = Counter(f"u{value}" for value in part)
+        everything += counts
+        other = CategoricalSketch()
+        other.update_counts(counts)
+        before = None if other.hashed_apart is None else other.hashed_apart.copy()
+        total.merge(other)
+        assert (before is None) == (other.hashed_apart is None)
+        assert before is None or (before == other.hashed_apart).all()
+    assert total.by_hash is not None
+    assert total.by_hash.tolist() == by_hash(everything)
+    assert (total.hashed_apart is not None) or len(everything) <= BY_NAME_MAX
+    one_by_one = CategoricalSketch()
+    for part in parts:
+        one_by_one.update(f"u{value}" for value in part)
+    assert one_by_one.by_hash is not None
+    assert one_by_one.by_hash.tolist() == total.by_hash.tolist()
+
+
+def test_few_categories_cost_nothing_more() -> None:
+    total = CategoricalSketch()
+    for start in range(0, BY_NAME_MAX, 64):
+        for _ in range(3):
+            part = CategoricalSketch()
+            part.update(f"c{index}" for index in range(start, start + 64))
+            total.merge(part)
+            total.update(f"c{index}" for index in range(start, start + 64))
+    assert total.hashed_apart is None
+    assert total.error == 0
+
+
+def test_rows_that_were_not_counted_by_hash_are_not_guessed() -> None:
+    older = CategoricalSketch()
+    older.update(f"u{index}" for index in range(5_000))
+    older.hashed_apart = None  # as agents of before wrote it
+    assert older.by_hash is None
+    total = CategoricalSketch()
+    total.update(f"u{index}" for index in range(5_000))
+    total.merge(older)
+    assert total.by_hash is None
+    assert total.n == 10_000
+
+
+@pytest.mark.parametrize("first", [0, 7, 1_000_000])
+def test_numbered_names_are_spread_as_evenly_as_chance_does_and_no_more(first: int) -> None:
+    rows = np.bincount([hash_bucket(f"user-{first + index}") for index in range(10_000)], minlength=HASH_BUCKETS)
+    expected = 10_000 / HASH_BUCKETS
+    assert 160 <= ((rows - expected) ** 2 / expected).sum() <= 360  # chi-squared of 255 degrees of freedom
+
+
+@given(st.lists(st.integers(0, 5_000), max_size=1_500), st.lists(st.integers(0, 5_000), max_size=1_500))
+@settings(max_examples=40, deadline=None)
+def test_the_larger_registers_of_two_are_those_of_their_union(left: list[int], right: list[int]) -> None:
+    sides = []
+    for values in (left, right, left + right):
+        sketch = CategoricalSketch()
+        sketch.update(f"u{value}" for value in values)
+        sides.append(sketch.registers())
+    assert (np.maximum(sides[0], sides[1]) == sides[2]).all()
+    assert (sides[2] > 0).sum() <= len({*left, *right})
+
+
+def test_registers_of_a_few_strings_are_those_of_many() -> None:
+    few, many = CategoricalSketch(), CategoricalSketch()
+    for size in (1, 5, 40, 300, 3_000):
+        few.update(f"u{index}" for index in range(size))
+        alone = CategoricalSketch()
+        alone.update(f"u{index}" for index in range(size))
+        assert (alone.registers() == few.registers()).all()
+        many.merge(alone)
+    assert (many.registers() == few.registers()).all()

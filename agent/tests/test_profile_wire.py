@@ -12,7 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelward_agent.journal.parse import Kind, Record
-from modelward_agent.profile import Profile, ProfileFormatError, ProfileKey, from_bytes, merged, to_bytes
+from modelward_agent.profile import (
+    FeatureProfile,
+    Profile,
+    ProfileFormatError,
+    ProfileKey,
+    from_bytes,
+    merged,
+    to_bytes,
+)
 from modelward_agent.profile.fold import Folder
 from modelward_agent.profile.wire import FORMAT, key_of_document, profile_of_document, to_document
 
@@ -224,3 +232,22 @@ def test_sketches_of_float64_come_back_and_only_they_ask_for_a_newer_reader() ->
     assert theirs.rounded == mine.rounded == 0
     assert theirs.kll.serialize() == mine.kll.serialize()
     assert to_document(ProfileKey("h", "m", "1", (), 0, 60), seconds, part="p")["format"] == 2
+
+
+def test_strings_counted_by_hash_come_back_for_less_than_a_kilobyte() -> None:
+    few, many = Profile(), Profile()
+    for profile, kinds in ((few, 100), (many, 5_000)):
+        profile.features["id"] = FeatureProfile()
+        profile.features["id"].update_counts({f"u{index}": 4 for index in range(kinds)})
+    assert to_bytes(few)[3] == 1
+    content = to_bytes(many)
+    assert content[3] == 2
+    mine, theirs = many.features["id"].categorical, from_bytes(content).features["id"].categorical
+    assert mine is not None
+    assert theirs is not None
+    assert theirs.hashed_apart is not None
+    assert mine.hashed_apart is not None
+    assert theirs.hashed_apart.tolist() == mine.hashed_apart.tolist()
+    assert (theirs.registers() == mine.registers()).all()
+    mine.hashed_apart = None
+    assert len(content) - len(to_bytes(many)) < 1_000
