@@ -60,10 +60,13 @@ def result_page(site: Site, result_id: str) -> PageView:
 
 
 def _pairs(result: CheckResult) -> Sequence[tuple[Mapping[str, Any], Since | None]]:
-    """The pairs of features that no longer move together as they did, the largest change first, and since when."""
+    """Pairs that no longer move together as they did, what else depends otherwise, with `features`, and since when."""
     joint = joint_finding(result)
-    pairs: Sequence[Mapping[str, Any]] = joint.detail.get("contributors", ()) if joint is not None else ()
-    return [(pair, change_in(pair)) for pair in pairs]
+    if joint is None:
+        return []
+    pairs: Sequence[Mapping[str, Any]] = joint.detail.get("contributors", ())
+    named = [{**pair, "features": [pair["a"], pair["b"]]} for pair in pairs]
+    return [(one, change_in(one)) for one in (*named, *joint.detail.get("dependences", ()))]
 
 
 def _rank(finding: Finding) -> tuple[int, bool, float, str]:
