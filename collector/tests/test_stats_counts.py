@@ -215,3 +215,33 @@ def test_one_certain_test_is_not_outvoted() -> None:
     assert cauchy_combination([1e-300, 1.0, 1.0], [0.1, 0.5, 0.4]) == pytest.approx(1e-299, rel=0.01)
     assert cauchy_combination([0.0, 1.0], [0.5, 0.5]) == 0
     assert cauchy_combination([1.0, 1.0], [0.5, 0.5]) > 0.9
+
+
+@pytest.mark.parametrize("kinds", [1_500, 5_000, 50_000])
+def test_what_full_sketches_cannot_tell_is_no_change(kinds: int) -> None:
+    """Counts of rare names are too high by the sketch's error, and what is left for all others is too low by that."""
+    draw = np.random.default_rng(kinds)
+    for _ in range(3):
+        reference = CategoricalSketch()
+        for _ in range(10):
+            part = CategoricalSketch()
+            part.update(f"u{value}" for value in draw.integers(0, kinds, 5_000))
+            reference.merge(part)
+        current = CategoricalSketch()
+        current.update(f"u{value}" for value in draw.integers(0, kinds, 5_000))
+        outcomes = category_tests(CategoryView.of(reference), CategoryView.of(current))
+        assert named(outcomes, "chi_squared").counted_p == 1
+        assert named(outcomes, "linf").counted_p > 0.001
+
+
+def test_what_full_sketches_do_tell_is_found() -> None:
+    draw = np.random.default_rng(8)
+    sides = []
+    for share in (0.2, 0.3):
+        sketch = CategoricalSketch()
+        rare = [f"u{value}" for value in draw.integers(0, 10**6, 10_000)]
+        sketch.update(np.where(draw.random(10_000) < share, "often", rare).tolist())
+        sides.append(CategoryView.of(sketch))
+    outcomes = category_tests(*sides)
+    assert named(outcomes, "linf").subject == "often"
+    assert named(outcomes, "linf").counted_p < 1e-20

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import datasketches
 import numpy as np
@@ -19,17 +19,16 @@ HLL_LG_K = 12
 """2**12 registers: the number of different categories is off by about 1.6% (one standard error)."""
 
 FREQUENT_LG_MAX = 10
-"""At most 768 categories are kept; counts are exact until there are more."""
+BY_NAME_MAX = 768
+"""Three quarters of 2**10: so many categories are kept at most; counts are exact until there are more, and until then
+no rows are kept by hash."""
 
 MAX_CATEGORY_LENGTH = 128
 """Longer strings are shortened to a prefix and a digest, so that a sketch's size stays bounded."""
 
 HASH_BUCKETS = 256
 
-BY_NAME_MAX = 512
-"""While there are no more categories all counts are exact by name, and none is kept by hash."""
-
-_SPREAD = 2654435761
+_SPREAD, _TO_BUCKETS = np.uint32(2654435761), np.uint32(24)
 """2**32 over the golden ratio (Knuth, The Art of Computer Programming 3, 6.4)."""
 
 _NEVER_SEEN = "\x00" * (MAX_CATEGORY_LENGTH + 1)
@@ -52,7 +51,7 @@ def hash_bucket(name: str) -> int:
 
     The checksum alone would spread numbered names more evenly than chance does, and hide that others came.
     """
-    return ((zlib.crc32(name.encode("utf-8", "surrogatepass")) * _SPREAD) & 0xFFFFFFFF) >> 24
+    return int(_buckets([name])[0])
 
 
 class CategoricalSketch:
@@ -76,21 +75,22 @@ class CategoricalSketch:
 
     def update_counts(self, counts: Mapping[str, int]) -> None:
         """Fold each string as often as its count says."""
-        names = {text: category_name(text) for text in counts}
-        if self.hashed_apart is None and self._many_with(names.values(), len(names)):
+        names = list(map(category_name, counts))
+        if self.hashed_apart is None and self._many_with(names, len(names)):
             self.hashed_apart = self._by_name()
         if self.hashed_apart is not None:
-            self.hashed_apart += _hashed(names.values(), counts.values(), len(names))
-        for text, count in counts.items():
-            name = names[text]
+            self.hashed_apart += _hashed(names, counts.values())
+        update, count_distinct = self.frequent.update, self.hll.update
+        for name, count in zip(names, counts.values(), strict=True):
             self.n += count
-            self.hll.update(name or _EMPTY)
-            self.frequent.update(name, count)
+            count_distinct(name or _EMPTY)
+            update(name, count)
 
     def merge(self, other: CategoricalSketch) -> None:
         """Add the other's strings to this one's; the other stays as it is."""
         mine, theirs = self.hashed_apart, other.hashed_apart
-        if mine is not None or theirs is not None or self._many_with(other._names(), other._size):
+        size = int(other.frequent.num_active_items)
+        if mine is not None or theirs is not None or self._many_with(other.frequent_names(), size):
             left = self._by_name() if mine is None else mine
             self.hashed_apart = left + (other._by_name() if theirs is None else theirs)
         self.n += other.n
@@ -134,21 +134,17 @@ class CategoricalSketch:
         if self.error:
             return np.zeros(HASH_BUCKETS, dtype=np.int64)
         counts = self.counts()
-        return _hashed(counts, counts.values(), len(counts))
-
-    @property
-    def _size(self) -> int:
-        """How many categories are known by name."""
-        return int(self.frequent.num_active_items)
-
-    def _names(self) -> Iterator[str]:
-        yield from self.counts()
+        return _hashed(counts, counts.values())
 
     def _many_with(self, others: Iterable[str], size: int) -> bool:
-        """Whether there are more categories than are counted by name alone, with so many others."""
-        if self._size + size <= BY_NAME_MAX:
+        """Whether there are more categories than are kept by name, with so many others."""
+        if int(self.frequent.num_active_items) + size <= BY_NAME_MAX:
             return False
         return size > BY_NAME_MAX or len({*self.counts(), *others}) > BY_NAME_MAX
+
+    def frequent_names(self) -> Iterator[str]:
+        """The kept categories; read when the first is asked for."""
+        yield from self.counts()
 
     def counts(self) -> dict[str, int]:
         """The kept categories and how often each came, most frequent first."""
@@ -160,9 +156,15 @@ _LIST, _ARRAY = 0, 2
 """What an HLL is kept as; 1 is a set."""
 
 
-def _hashed(names: Iterable[str], counts: Iterable[int], size: int) -> NDArray[np.int64]:
-    buckets = np.fromiter(map(hash_bucket, names), np.int64, size)
-    rows = np.fromiter(counts, np.int64, size)
-    found = np.zeros(HASH_BUCKETS, dtype=np.int64)
-    np.add.at(found, buckets, rows)
+def _buckets(names: Collection[str]) -> NDArray[np.uint32]:
+    try:
+        encoded = list(map(str.encode, names))
+    except UnicodeEncodeError:
+        encoded = [name.encode("utf-8", "surrogatepass") for name in names]
+    found: NDArray[np.uint32] = np.fromiter(map(zlib.crc32, encoded), np.uint32, len(encoded)) * _SPREAD >> _TO_BUCKETS
     return found
+
+
+def _hashed(names: Collection[str], counts: Collection[int]) -> NDArray[np.int64]:
+    rows = np.fromiter(counts, np.float64, len(counts))  # exact as far as anyone counts
+    return np.bincount(_buckets(names), rows, HASH_BUCKETS).astype(np.int64)
