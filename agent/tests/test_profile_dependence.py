@@ -123,7 +123,7 @@ def test_a_unit_is_no_matter() -> None:
 def test_of_many_rows_a_few_are_taken_and_every_stretch_has_its_share() -> None:
     draw = np.random.default_rng(6)
     many = of(["a", "b"], draw.normal(size=(2, 4_096)))
-    assert many.n == 4_096 // THINNED
+    assert many.n == ROWS_AT_ONCE
     assert of(["a", "b"], draw.normal(size=(2, ROWS_AT_ONCE))).n == ROWS_AT_ONCE
     assert of(["a", "b"], draw.normal(size=(2, 100_000))).n == 100_000 // THINNED
     # Rows that take turns are all seen.

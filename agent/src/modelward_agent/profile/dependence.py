@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from modelward_agent.profile.comoments import FEATURES_MAX, Matrix, squash
 
 ROWS_AT_ONCE = 512
-"""So many rows of a batch are folded whatever it has, beyond that every eighth; a row of 30 features costs 3 µs."""
+"""About so many rows of a batch are folded: a row of 30 features costs 3 µs."""
 
-THINNED = 8
-"""At most one row of so many is taken. Dependence is no rare event: it is in every row, and few show it."""
+THINNED = 16
+"""At least one row of so many is. Dependence is no rare event: it is in every row, and few show it."""
 
 _STEP = 0.5
 """What is shipped is rounded to this share of unrelated features' sampling noise, which adds 2% to its variance."""
