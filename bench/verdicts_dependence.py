@@ -82,7 +82,7 @@ def dependence(n: int, runs: int, seed: int) -> list[Row]:
             mine.add(told == [names])
         words.append(f"{kind} {mine.share:.0%}")
         found.hits, found.runs = found.hits + mine.hits, found.runs + mine.runs
-    tried = ", ".join(f"{kind} {share:.0%}" for kind, share in embedded(n, 20, draw).items())
+    tried = ", ".join(f"{kind} {share:.0%}" for kind, share in embedded(n, 40, draw).items())
     return [
         Row(
             f"{FEATURES} features, some of which depend on each other, unchanged, n = {n:,}: windows with joint drift",
