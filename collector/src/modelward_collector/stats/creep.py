@@ -22,6 +22,9 @@ _STARTS = 4.0
 
 _DEPENDENCE_MAX = 0.9
 
+_WORTH_A_LOOK = 1.5
+"""Standard errors that the halves must lie apart before starts are searched for; a trend that is found has many."""
+
 
 @dataclass(frozen=True, slots=True)
 class Creep:
@@ -45,7 +48,7 @@ def creep_of(times: Values, values: Values, variances: Values, kinds: NDArray[np
     index = np.flatnonzero(known)
     t, y, v, k = times[known], values[known], variances[known], kinds[known]
     windows = len(t)
-    if windows < WINDOWS_MIN:
+    if windows < WINDOWS_MIN or not _wanders(y, v, k):
         return None
     best: tuple[float, int, float, Values, float] | None = None
     for start in range(windows - RISING_MIN + 1):
@@ -66,6 +69,22 @@ def creep_of(times: Values, values: Values, variances: Values, kinds: NDArray[np
     error = math.sqrt(max(squares / free, float(v.mean())) / spread * inflation)
     p = 2 * float(special.stdtr(max(2.0, free / inflation), -abs(slope) / error)) if error > 0 else 0.0
     return Creep(slope, int(index[start]), slope * float(t[-1] - t[start]), min(1.0, _STARTS * p))
+
+
+def _wanders(y: Values, variances: Values, kinds: NDArray[np.int64]) -> bool:
+    """Whether the windows differ by more than chance, or their newer half from the older: else nothing can be found."""
+    level = y - _levels(y, kinds)
+    half = len(y) // 2
+    apart = abs(float(level[half:].mean()) - float(level[:half].mean()))
+    return apart > _WORTH_A_LOOK * math.sqrt(4 * max(float(variances.mean()), float(level.var()) / 4) / len(y))
+
+
+def _levels(y: Values, kinds: NDArray[np.int64]) -> Values:
+    answer = np.empty_like(y)
+    for kind in set(kinds.tolist()):
+        members = kinds == kind
+        answer[members] = y[members].mean()
+    return answer
 
 
 def _fit(column: Values, y: Values, kinds: NDArray[np.int64]) -> tuple[float, Values, float]:

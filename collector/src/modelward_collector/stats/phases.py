@@ -119,9 +119,13 @@ def partition_of(values: Values, variances: Values, days: Days, span_days: float
     there = set(days.tolist())
     level = PARTITION_LEVEL / (max(1, values.shape[1]) * (len(_KINDS) + 1))
     best, largest = ALL_ALIKE, 0.0
+    varied = _varied(values, variances)
+    if not varied.any():
+        return ALL_ALIKE
+    values, variances = values[:, varied], variances[:, varied]
     for kind in _KINDS:
         candidate = two_kinds(kind)
-        members = np.isin(days, kind)
+        members = _of(days, kind)
         if min(members.sum(), (~members).sum()) < GROUP_MIN or not set(kind) <= there:
             continue
         apart = _excess(values, variances, days, candidate, level) * _together(values, members)
@@ -134,6 +138,15 @@ def partition_of(values: Values, variances: Values, days: Days, span_days: float
     if enough and _excess(values - _centres(values, days, best), variances, days, EACH_DAY, level).max() > 0:
         return EACH_DAY
     return best
+
+
+def _varied(values: Values, variances: Values) -> NDArray[np.bool_]:
+    """Characteristics of which more windows than by chance are off: others tell no kinds apart, and cost time."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        off = np.sort(np.nan_to_num(np.abs(values - _median(values)) / np.sqrt(variances), nan=0.0, posinf=0.0), axis=0)
+    windows = len(off)
+    varied: NDArray[np.bool_] = (off[int(0.8 * windows)] > 1.6) | (off[int(0.88 * windows)] > 1.9)
+    return varied
 
 
 def _together(values: Values, members: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -177,21 +190,29 @@ def odd_windows(values: Values, variances: Values, days: Days, partition: Partit
 
 def _centres(values: Values, days: Days, partition: Partition) -> Values:
     """Of each window the medians of its kind of days, shape (windows, characteristics)."""
+    if not partition.matters:
+        return np.broadcast_to(_median(values), values.shape)
     centres = np.empty_like(values)
     for kind in partition.kinds:
-        members = np.isin(days, kind)
+        members = _of(days, kind)
         if members.any():
             centres[members] = _median(values[members])
     return centres
 
 
+def _of(days: Days, kind: Sequence[int]) -> NDArray[np.bool_]:
+    return (days[:, None] == np.array(kind, dtype=np.int64)).any(axis=1)
+
+
 def _median(values: Values) -> Values:
-    with np.errstate(invalid="ignore"):
-        kept = np.where(np.isfinite(values), values, np.nan)
-    empty = ~np.isfinite(kept).any(axis=0)
-    answer: Values = np.full(values.shape[1], np.nan)
-    if not empty.all():
-        answer[~empty] = np.nanmedian(kept[:, ~empty], axis=0)
+    """Of each column what is finite in it, NaN where nothing is; shape (characteristics,)."""
+    # Many times as fast as numpy's own for a few dozen rows.
+    ordered = np.sort(np.where(np.isfinite(values), values, np.nan), axis=0)
+    known = len(ordered) - np.isnan(ordered).sum(axis=0)
+    columns = np.arange(values.shape[1])
+    upper = ordered[np.minimum(known // 2, len(ordered) - 1), columns]
+    lower = ordered[np.maximum((known - 1) // 2, 0), columns]
+    answer: Values = np.where(known > 0, (lower + upper) / 2, np.nan)
     return answer
 
 
@@ -212,7 +233,7 @@ def _scale(deviations: Values, variances: Values, kinds: int) -> Values:
 
 def _excess(values: Values, variances: Values, days: Days, partition: Partition, level: float) -> Values:
     """How far each characteristic's kinds lie apart beyond their bound, as a ratio less 1 or 0; (characteristics,)."""
-    groups = [np.isin(days, kind) for kind in partition.kinds]
+    groups = [_of(days, kind) for kind in partition.kinds]
     groups = [members for members in groups if members.any()]
     windows, kinds = len(days), len(groups)
     freedom = windows - kinds
