@@ -183,7 +183,7 @@ def test_what_drifts_is_accepted_without_a_script_and_checked_at_once(
 ) -> None:
     form = {**hidden(browse.get(ACCEPT).text), "reason": "the new  routes"}
     answer = browse.post(ACCEPT, data=form, headers=OWN)
-    assert (answer.status_code, answer.headers["location"]) == (303, f"{links.model(FLIGHTS)}#drift")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{links.model(FLIGHTS)}#changes")
     said = acceptances(filled.store, FLIGHTS)
     assert {"carrier", "visibility"} <= {one.feature for one in said}
     assert {(one.by, one.reason, one.at) for one in said} == {("someone at testclient", "the new routes", NOW)}

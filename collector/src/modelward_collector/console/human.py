@@ -98,6 +98,19 @@ def p_value(value: float | None) -> str:
     return f"{value:.1e}".replace("e-0", "e−").replace("e-", "e−") if value < 0.001 else _trim(value, 3)
 
 
+def chance(p: float | None) -> str:
+    """A small p-value as people say it: `1 in 250`, `1 in 40 million`, `less than 1 in a billion`."""
+    if p is None or math.isnan(p):
+        return DASH
+    if p < 1e-9:
+        return "less than 1 in a billion"
+    odds = 1 / p
+    rounded = round(odds, 1 - math.floor(math.log10(odds)))
+    if rounded >= 1e6:
+        return f"1 in {_trim(rounded / 1e6, 0 if rounded >= 1e7 else 1)} million"
+    return f"1 in {exact(max(1.0, rounded))}"
+
+
 def length(value: timedelta | None) -> str:
     """The largest unit that fits: `40 ms`, `12 s`, `5 min`, `3 h`, `9 d`."""
     if value is None:
@@ -120,6 +133,20 @@ def whole_length(value: timedelta) -> str:
             n = seconds // size
             return f"{n} {unit}{'' if n == 1 else 's'}"
     return f"{seconds} second{'' if seconds == 1 else 's'}"
+
+
+def lasting(value: timedelta) -> str:
+    """How long something has gone on, in whole days, or hours of the first day: `12 days`, `5 hours`, ``."""
+    for size, unit in ((timedelta(days=1), "day"), (timedelta(hours=1), "hour")):
+        if value >= size:
+            return plural(value // size, unit)
+    return ""
+
+
+def last(value: timedelta) -> str:
+    """What was looked at: `the last hour`, `the last 7 days`."""
+    words = whole_length(value)
+    return f"the last {words[2:] if words.startswith('1 ') else words}"
 
 
 def each(value: timedelta) -> str:

@@ -167,10 +167,10 @@ def _run(site: Site, answer: Callable[[Callable[[], PageView]], HTMLResponse], f
 def _accept(
     site: Site, answer: Callable[[Callable[[], PageView]], HTMLResponse], model: str, form: Mapping[str, str], by: str
 ) -> Response:
-    asked = asked_of(model, form, by)
-    again = site.links.accept(model, feature=asked.feature, version=asked.version, reason=asked.reason)
+    fields = {name: form.get(name) or None for name in ("feature", "version", "reason", "put_back")}
+    again = site.links.accept(model, **fields)
     try:
-        said = proposed(site.context, asked)
+        said = proposed(site.context, asked_of(model, form, by))
         if form.get("seen") != seen(said):
             return RedirectResponse(f"{again}{'&' if '?' in again else '?'}changed=1", status_code=303)
         accepted = accept(site.context, said)
@@ -181,7 +181,8 @@ def _accept(
         why = str(error)
         return answer(lambda: unavailable(site, why))
     unchecked = "1" if accepted.problem else None
-    return RedirectResponse(back(site, model, asked.feature, unchecked=unchecked), status_code=303)
+    to = back(site, model, fields["feature"], form.get("put_back", ""), unchecked=unchecked)
+    return RedirectResponse(to, status_code=303)
 
 
 def _same_origin(headers: Mapping[str, str]) -> bool:

@@ -27,6 +27,7 @@ STATE_WORDS = {
     Status.WARNING: "Warning",
     Status.CRITICAL: "Critical",
     Status.ERROR: "Check failed",
+    Status.LEARNING: "Still learning",
     Status.NO_DATA: "No data",
 }
 """A model's state, in words."""
@@ -56,6 +57,7 @@ _METRIC_WORDS = {
     "missing_share.max": "Missing share, of the worst feature",
     "max_score": "Largest score",
     "odd": "Drifted, not yet persistent",
+    "learning": "Still being learnt",
     "p50_ms": "Latency p50, ms",
     "p95_ms": "Latency p95, ms",
     "p99_ms": "Latency p99, ms",
@@ -174,6 +176,7 @@ class Site:
             "milliseconds": human.milliseconds,
             "data_size": human.data_size,
             "p_value": human.p_value,
+            "chance": human.chance,
             "took": human.length,
             "short": human.short,
             "metric": metric_words,

@@ -13,6 +13,7 @@ from modelward_collector.checks.drift_since import Since, from_detail
 from modelward_collector.checks.result import CheckKind, CheckResult, Finding, Status
 from modelward_collector.context import Context, Entry
 from modelward_collector.models import ModelSpec, Task
+from modelward_collector.span import Span
 from modelward_collector.standing import current, standing
 from modelward_collector.store.protocol import SeenModel
 
@@ -29,7 +30,7 @@ _METRICS = {
 
 def flagged(finding: Finding) -> bool:
     """The finding asks for attention."""
-    return finding.status in (Status.WARNING, Status.CRITICAL, Status.ERROR)
+    return finding.status.flagged
 
 
 def is_output(finding: Finding) -> bool:
@@ -49,6 +50,21 @@ def drift_findings(result: CheckResult) -> list[Finding]:
     """The drift of each feature over all segments: flagged ones first, then by how far above their floor."""
     found = [finding for finding in result.findings if finding.test == DRIFT and not finding.segment]
     return sorted(found, key=lambda finding: (not flagged(finding), -_score(finding), finding.subject))
+
+
+def finding_of(result: CheckResult | None, name: str) -> Finding | None:
+    """On the drift of that feature or output over all segments."""
+    found = result.findings if result is not None else ()
+    return next((item for item in found if item.subject == name and item.test == DRIFT and not item.segment), None)
+
+
+def spans_of(detail: Mapping[str, Any], name: str) -> list[Span]:
+    """A stretch of time in a finding's detail, or several; empty when it has none."""
+    found = detail.get(name) or ()
+    return [
+        Span(datetime.fromisoformat(one["start"]), datetime.fromisoformat(one["end"]))
+        for one in ((found,) if isinstance(found, Mapping) else found)
+    ]
 
 
 def joint_finding(result: CheckResult) -> Finding | None:

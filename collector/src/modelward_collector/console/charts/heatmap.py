@@ -18,13 +18,17 @@ LEVELS = 5
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One stretch of time: `level` in [0, 1], whether it is flagged, where it leads and what it says."""
+    """One stretch of time: `level` in [0, 1], whether it is flagged, where it leads and what it says.
+
+    Of one that is `learning` nothing can be said yet, so that it has no level.
+    """
 
     index: int
     level: float
     flagged: bool
     href: str
     says: str
+    learning: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class HeatRow:
         drawn = []
         for cell in self.cells:
             shade = f"{'f' if cell.flagged else 'q'}{min(LEVELS - 1, int(cell.level * LEVELS))}"
+            shade = "learning" if cell.learning else shade
             mark = f'<path class="mark" d="M{cell.index + 0.5} {_HEIGHT / 2:g}h0"/>' if cell.flagged else ""
             drawn.append(
                 f'<a href="{escape(cell.href)}" tabindex="-1"><rect class="{shade}" x="{cell.index}" width="1" '

@@ -47,11 +47,15 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A moment that is drawn across the plot: a word or two beside it, and what it says when pointed at."""
+    """A moment that is drawn across the plot: a word or two beside it, and what it says when pointed at.
+
+    `kind` is its class in the style sheet.
+    """
 
     at: datetime
     name: str
     note: str
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +270,8 @@ def _moments(marks: Sequence[Mark], span: Span, height: float) -> str:
             name = f'<text class="{side}" x="{place}" y="-6">{escape(notes[at][0].name)}</text>'
         ends = f'x1="{place}" x2="{place}" y1="-4" y2="{height:g}"'
         title = svg.title(chr(10).join(mark.note for mark in notes[at]))
-        drawn.append(f'<g class="moment">{title}<line class="reach" {ends}/><line {ends}/>{name}</g>')
+        kind = " ".join(["moment", *dict.fromkeys(mark.kind for mark in notes[at] if mark.kind)])
+        drawn.append(f'<g class="{kind}">{title}<line class="reach" {ends}/><line {ends}/>{name}</g>')
     return "".join(drawn)
 
 

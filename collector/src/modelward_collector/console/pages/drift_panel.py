@@ -53,6 +53,7 @@ class Heatmap:
     axis: Markup
     hidden: int
     features: int
+    learning: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,7 @@ def heatmap(
                 flagged(finding),
                 site.links.result(past.id_of(result)),
                 _says(finding, result, windows[id(result)], several),
+                finding.status is Status.LEARNING,
             )
             for index, (_, finding, result) in sorted(worst[name].items())
         ]
@@ -117,7 +119,8 @@ def heatmap(
             )
         )
     axis = time_axis_strip(past.span, year=moment.year, label="Time, UTC")
-    return Heatmap(rows, axis, len(names) - len(shown), len(names))
+    learning = any(finding.status is Status.LEARNING for name in shown for _, finding, _ in worst[name].values())
+    return Heatmap(rows, axis, len(names) - len(shown), len(names), learning)
 
 
 def _level(finding: Finding) -> float:

@@ -13,13 +13,15 @@ from modelward_collector.checks.drift_since import Since
 from modelward_collector.checks.result import CheckKind, CheckResult, Finding
 from modelward_collector.console import human
 from modelward_collector.console.accepted import accepted_lines, accepted_marks, of_feature
+from modelward_collector.console.changes import Change, learning_of, odd_marks, odd_windows
 from modelward_collector.console.charts import Axis, Distribution, Line, Point, categories, density, line_chart
 from modelward_collector.console.comparison import Compared, distribution, feature_of, segments
 from modelward_collector.console.history import Past
 from modelward_collector.console.pages.missing import missing
 from modelward_collector.console.pages.model import RANGES, range_of, span_of
 from modelward_collector.console.site import PageView, Site
-from modelward_collector.console.standings import DRIFT, Standing, change_of, flagged, standing_of
+from modelward_collector.console.standings import Standing, change_of, finding_of, flagged, standing_of
+from modelward_collector.stats.phases import said as kind_words
 from modelward_collector.store.acceptances import acceptances
 
 _PARTS = 12
@@ -112,10 +114,12 @@ def feature_page(site: Site, model: str, name: str, query: Mapping[str, str]) ->
     result = site.context.store.result(asked) if asked else standing.drift
     if asked and (result is None or result.model != model):
         return missing(site, "The result that this page was to be drawn from is no longer kept.")
-    compared = site.comparisons.of(result) if result is not None else None
-    current = compared.current_feature(name) if compared else None
-    reference = compared.reference_feature(name) if compared else None
-    finding = _finding(result, name)
+    sides = site.comparisons.sides(result, name) if result is not None else None
+    compared = sides.compared if sides else None
+    current = sides.current if sides else None
+    reference = sides.reference if sides else None
+    finding = finding_of(result, name)
+    odd = odd_windows([finding] if finding else [])
     chosen = range_of(site, query)
     span = span_of(standing, chosen, moment)
     past = site.history.past(model, CheckKind.DRIFT, span, versions=2, least=standing.spec.checks.drift.every)
@@ -133,7 +137,7 @@ def feature_page(site: Site, model: str, name: str, query: Mapping[str, str]) ->
         year=moment.year,
         axis=Axis(text=human.score, low=0.0, zero=True),
         thresholds=[(floor, f"floor {human.score(floor)}")] if floor else [],
-        moments=accepted_marks(said, moment),
+        moments=[*accepted_marks(said, moment), *odd_marks(odd, moment)],
         height=190,
         gap=past.step * 4,
         named=len(scores) > 1,
@@ -152,6 +156,12 @@ def feature_page(site: Site, model: str, name: str, query: Mapping[str, str]) ->
             "acceptable": not asked and name in drifting(latest),
             "unchecked": query.get("unchecked") == "1",
             "change": change_of(finding),
+            "told": Change(finding, result.end) if finding and result else None,
+            "odd": odd,
+            "learning": learning_of([finding] if finding else []),
+            "kinds": [kind_words(kind) for kind in finding.detail.get("kinds", ())] if finding else [],
+            "window": compared.window.span if compared else None,
+            "coarse": sides.coarse if sides else False,
             "contributors": finding.detail.get("contributors", ()) if finding else (),
             "ranges": RANGES,
             "range": chosen,
@@ -175,17 +185,10 @@ def feature_page(site: Site, model: str, name: str, query: Mapping[str, str]) ->
     )
 
 
-def _finding(result: CheckResult | None, name: str) -> Finding | None:
-    if result is None:
-        return None
-    mine = [item for item in result.findings if item.subject == name and item.test == DRIFT and not item.segment]
-    return mine[0] if mine else None
-
-
 def _scores(site: Site, past: Past, name: str) -> list[Line]:
     by_version: dict[str, list[Point]] = {}
     for result in past.results:
-        finding = _finding(result, name)
+        finding = finding_of(result, name)
         if finding is not None and finding.value is not None:
             by_version.setdefault(result.version, []).append(
                 Point(
@@ -311,7 +314,7 @@ def _by_version(site: Site, standing: Standing, compared: Compared, name: str) -
         if current is None:
             continue
         reference = site.context.engine.reference(standing.spec.model, version, compared.window.span)
-        mine = [_finding(item, name) for item in standing.results if item.version == version]
+        mine = [finding_of(item, name) for item in standing.results if item.version == version]
         finding = next((item for item in mine if item is not None), None)
         made.append(_slice(version, feature_of(reference.total if reference else None, name), current, finding))
     return made

@@ -14,6 +14,7 @@ from modelward_collector.checks.estimated import names_of
 from modelward_collector.checks.result import CheckKind, CheckResult, Finding, Status
 from modelward_collector.console import human
 from modelward_collector.console.accepted import accepted_lines, accepted_marks, of_version
+from modelward_collector.console.changes import changes, learning_of, odd_windows
 from modelward_collector.console.charts import Axis, Column, Line, Point, columns, line_chart
 from modelward_collector.console.charts.line import finite, value_range
 from modelward_collector.console.history import Past
@@ -163,6 +164,10 @@ def model_page(site: Site, name: str, query: Mapping[str, str]) -> PageView:
             "multiples": drift_panel.multiples(site, standing.drift) if standing.drift else [],
             "drift": standing.drift,
             "drifting": standing.drifting,
+            "changes": changes(standing.drift) if standing.drift else [],
+            "odd": odd_windows(_drift_of(standing)),
+            "learning": learning_of(_drift_of(standing)),
+            "judged": len(_drift_of(standing)),
             "feature_names": {*standing.spec.features, *(item.subject for item in _drift_of(standing))},
             "quality": quality,
             "quality_issues": worst_first(item for item in quality.findings if flagged(item)) if quality else [],

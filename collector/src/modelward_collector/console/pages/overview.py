@@ -32,13 +32,17 @@ _NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A model's line. `drifted` of `judged` features drift; 0 of 0 before the first drift check."""
+    """A model's line. `drifted` of `judged` features drift; 0 of 0 before the first drift check.
+
+    `learning` of them are still being learnt.
+    """
 
     standing: Standing
     rows_day: int
     spark: Markup
     drifted: int
     judged: int
+    learning: int
     drifting: Sequence[Finding]
     joint: Finding | None
     quality: CheckResult | None
@@ -109,6 +113,7 @@ def _row(site: Site, standing: Standing, moment: Moment) -> Row:
         sparkline(rows, label=f"Rows of {standing.spec.model} in {human.each(step)} each, at most {max(rows):,.0f}"),
         drifted,
         judged,
+        min(judged, int(standing.drift.numbers.get("learning", 0))) if standing.drift else 0,
         standing.drifting,
         joint_finding(standing.drift) if standing.drift else None,
         quality,

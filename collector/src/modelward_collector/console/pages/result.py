@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelward_collector.checks.drift_since import Since, scanned
-from modelward_collector.checks.result import CheckKind, CheckResult, Finding, Status
+from modelward_collector.checks.result import CheckKind, CheckResult, Finding
 from modelward_collector.console import human
+from modelward_collector.console.changes import learning_of
 from modelward_collector.console.pages import drift_panel
 from modelward_collector.console.pages.missing import missing
 from modelward_collector.console.site import CHECK_WORDS, PageView, Site
@@ -39,6 +40,7 @@ def result_page(site: Site, result_id: str) -> PageView:
         )
     moment = site.moment()
     findings = sorted(result.findings, key=_rank)
+    fine = [item for item in findings if not item.status.flagged]
     return PageView(
         "result.html",
         f"{CHECK_WORDS[result.check]} of {result.model or 'probed targets'}",
@@ -46,9 +48,10 @@ def result_page(site: Site, result_id: str) -> PageView:
             "result": result,
             "since": since(result),
             "window": human.span(result.start, result.end, moment.year),
-            "serious": [item for item in findings if item.status not in (Status.OK, Status.NO_DATA)],
-            "fine": [item for item in findings if item.status in (Status.OK, Status.NO_DATA)][:_QUIET],
-            "unlisted": max(0, sum(item.status in (Status.OK, Status.NO_DATA) for item in findings) - _QUIET),
+            "serious": [item for item in findings if item.status.flagged],
+            "learning": learning_of(item for item in findings if item.test == DRIFT),
+            "fine": fine[:_QUIET],
+            "unlisted": max(0, len(fine) - _QUIET),
             "numbers": _numbers(result),
             "multiples": drift_panel.multiples(site, result) if result.check is CheckKind.DRIFT else [],
             "pairs": _pairs(result),
