@@ -69,3 +69,23 @@ def test_values_of_few_kinds_are_judged_by_name_as_before() -> None:
     one = finding([profile(draw.integers(0, 50, ROWS)) for _ in range(14)], profile(draw.integers(0, 60, ROWS)))
     assert one.status is not Status.OK
     assert "new_values" not in one.detail["tests"]
+
+
+@pytest.mark.parametrize("rows", [1_000, 10_000])
+def test_sessions_of_many_rows_with_an_id_each_are_normal(rows: int) -> None:
+    """Each window has large categories that no other has, which is no drift where every window has."""
+    draw = np.random.default_rng(rows)
+
+    def sessions(day: int) -> Profile:
+        return profile(np.repeat(np.arange(rows) + day * rows, draw.geometric(1 / 20, rows))[:rows])
+
+    days = [sessions(day) for day in range(14)]
+    assert all(finding(days, sessions(20 + run)).status is Status.OK for run in range(8))
+    assert finding(days, profile(np.arange(rows) + 10**8)).status is not Status.OK
+
+
+def test_customers_that_join_every_day_are_normal_also_after_a_weekend() -> None:
+    draw = np.random.default_rng(7)
+    days = [profile(draw.integers(0, 5_000 + 250 * day, ROWS)) for day in range(14)]
+    for missed in range(3):
+        assert finding(days, profile(draw.integers(0, 5_000 + 250 * (14 + missed), ROWS))).status is Status.OK

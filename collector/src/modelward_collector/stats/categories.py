@@ -42,10 +42,20 @@ class CategoryView:
 
 @dataclass(frozen=True, slots=True)
 class CategoryScatter:
-    """How the reference's own windows vary beyond sampling noise; zeros when not known."""
+    """How the reference's own windows vary beyond sampling noise; zeros when not known.
+
+    `shares` have the standard deviations of categories' shares, of any other category it is `other`. Where rows come in
+    clusters counts have `design` times chance's variance.
+    """
 
     distance: float = 0.0
     shares: Mapping[str, float] = field(default_factory=dict)
+    other: float = 0.0
+    design: float = 1.0
+
+    def share(self, name: str) -> float:
+        """The standard deviation of a category's share."""
+        return max(self.other, self.shares.get(name, 0.0))
 
 
 def aligned(
@@ -65,8 +75,8 @@ def category_tests(
     """`chi_squared`, `linf` (the one category that moved most), `psi` and `js`; the last two without a p-value.
 
     `chi_squared` is approximate, with small cells pooled. `linf` is exact for each category (hypergeometric), with
-    Bonferroni's correction for the categories of at least five rows (none for two: one is the rest of the other); its `value` is the largest difference of shares
-    (L-infinity).
+    Bonferroni's correction for the categories of at least five rows (none for two: one is the rest of the other);
+    its `value` is the largest difference of shares (L-infinity).
     """
     scatter = scatter or CategoryScatter()
     if reference.n == 0 or current.n == 0:
@@ -77,6 +87,8 @@ def category_tests(
     errors = (float(reference.error), float(current.error))
     statistic, freedom = homogeneity(then, now, errors=errors)
     noise = 1 / reference.n + 1 / current.n
+    statistic /= scatter.design
+    noise *= scatter.design
     p = chi_squared_p(statistic, freedom, scatter.distance**2 / (PER_CHI_SQUARED * noise))
     distance = jensen_shannon_distance(then, now)
     effect = without_noise(distance, freedom, noise)
@@ -153,7 +165,7 @@ def _largest(
         return Outcome("linf", 0.0, NOT_APPLICABLE, 0.0, floor)
     pooled = (r + c) / (n + m)
     gap = c / m - r / n
-    se = np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m) + np.array([scatter.shares.get(x, 0.0) ** 2 for x in names]))
+    se = np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m) + np.array([scatter.share(x) ** 2 for x in names]))
     z = np.divide(np.abs(gap), se, out=np.zeros_like(gap), where=se > 0)
     largest = judged[np.argsort(-z[judged])[:EXACT_CANDIDATES]]
     two = two_in_all(reference, current)
@@ -164,7 +176,7 @@ def _largest(
             "linf",
             (int(r[i]), n),
             _shrunk(int(c[i]), m, r[i] / n * m, current.error + reference.error * m / n),
-            scatter.shares.get(names[i], 0.0),
+            scatter.share(names[i]),
             floor,
             names[i],
         )

@@ -36,6 +36,9 @@ NUMERIC, CATEGORICAL, BOOLEAN, EMBEDDING, TEXT, MIXED, EMPTY = (
 MANY = "many"
 """Categories of which there are too many to know each, and whose usual novelty the reference's windows tell."""
 
+MANY_KINDS = 256
+"""From so many different strings on they are taken for ids."""
+
 WEIGHTS: Mapping[str, Mapping[str, float]] = {
     NUMERIC: {"mean": 0.35, "variance": 0.25, "ks": 0.2, "psi": 0.1, "zeros": 0.05, "missing": 0.04, "type": 0.01},
     EMBEDDING: {"mean": 0.45, "variance": 0.25, "ks": 0.25, "missing": 0.04, "type": 0.01},
@@ -275,6 +278,10 @@ def compare(
     scatter = scatter or FeatureScatter()
     kind = reference.kind if reference.kind != EMPTY else current.kind
     two = two_valued(reference, current)
+    if scatter.identities is not None:
+        usual = scatter.identities
+        clusters = max(1.0, usual.cells) * usual.excess
+        scatter = replace(scatter, categories=replace(scatter.categories, other=usual.share, design=clusters))
     many = scatter.identities is not None and is_many(reference)
     if two and reference.categories is not None and current.categories is not None:
         current = replace(current, categories=_named_alike(reference.categories, current.categories))
@@ -285,7 +292,7 @@ def compare(
         ),
         _type_test(kind, reference, current, floor),
     ]
-    if many and scatter.identities is not None and reference.identities and current.identities:
+    if many and scatter.identities and reference.identities and current.identities:
         outcomes += identity_tests(reference.identities, current.identities, scatter.identities, floor)
     weights = WEIGHTS[BOOLEAN if two or _two_strings(kind, reference, current) else MANY if many else kind]
     judged = [outcome for outcome in outcomes if outcome.name in weights]
@@ -294,8 +301,10 @@ def compare(
 
 
 def is_many(view: FeatureView) -> bool:
-    """Whether it is of strings of which there are too many to know each by name."""
-    return view.kind == CATEGORICAL and view.categories is not None and view.categories.error > 0
+    """Whether it is of strings of so many kinds that windows may bring new ones all the time."""
+    if view.kind != CATEGORICAL or view.categories is None:
+        return False
+    return view.categories.error > 0 or len(view.categories.counts) > MANY_KINDS
 
 
 def _two_strings(kind: str, reference: FeatureView, current: FeatureView) -> bool:

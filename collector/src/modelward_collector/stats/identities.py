@@ -19,9 +19,9 @@ from modelward_agent.profile import CategoricalSketch
 from modelward_collector.stats.effect import FLOOR, share_distance
 from modelward_collector.stats.homogeneity import homogeneity
 from modelward_collector.stats.jensen_shannon import PER_CHI_SQUARED
-from modelward_collector.stats.normal import two_sided
+from modelward_collector.stats.normal import two_sided, two_sided_quantile
 from modelward_collector.stats.outcome import NOT_APPLICABLE, Outcome
-from modelward_collector.stats.scatter import ALLOWED_SDS, process_sd
+from modelward_collector.stats.scatter import ALLOWED_SDS, margin, process_sd
 
 TESTS = ("new_values", "distinct", "hashed")
 
@@ -47,6 +47,12 @@ CELL_ROWS = 8
 """Buckets are taken together until a side has so many rows in each."""
 
 CELLS_MIN = 16
+
+GAP = 3
+"""So many windows just before one may not be in the reference that it is compared with."""
+
+NAMED = 20
+"""The values whose shares in windows tell how far that of any one moves."""
 
 CLUSTERED = 1.5
 """Rows by hash that vary so many times as much as chance come in clusters."""
@@ -86,17 +92,20 @@ class IdentityView:
 class IdentityScatter:
     """What the reference's own windows show, by which one that is checked is measured.
 
-    `rows` and `distinct` (windows,) of each. Of values that no earlier window had the usual share `new`, how many
-    registers told it, and its standard deviation beyond chance; `covered` when the windows are all of the reference.
+    `rows` and `distinct` (windows,) of each. Of values that no earlier window had the usual share `new`, the one when
+    some windows between are not known (`new_after`), how many registers told it, and its standard deviation beyond
+    chance; `covered` when the windows are all of the reference.
     `distinct_sd` is that of the logarithm. `cells` are how many times chance's variance rows by hash have, with
     `excess` of the window that was furthest off, at so many effective rows (`cell_rows`); 0 cells when not known. They
-    vary as if there were `free` of them, which `cell_windows` told.
+    vary as if there were `free` of them, which `cell_windows` told. `share` is the standard deviation of the share of
+    any one value beyond chance: a session's is that of all its rows.
     """
 
     rows: Array
     distinct: Array
     distinct_sd: float
     new: float = 0.0
+    new_after: float = 0.0
     new_seen: float = 0.0
     new_sd: float = 0.0
     covered: bool = False
@@ -105,6 +114,7 @@ class IdentityScatter:
     cell_rows: float = 0.0
     free: float = math.inf
     cell_windows: int = 0
+    share: float = 0.0
 
 
 def never_seen(known: NDArray[np.uint8], view: IdentityView) -> tuple[float, float, float]:
@@ -145,8 +155,14 @@ def identity_scatter(
     distinct = np.array([max(view.distinct, 1.0) for view in views])
     off = np.array([_off(n, d, rows, distinct) for n, d in zip(rows, distinct, strict=True)])
     distinct_sd = process_sd(off, 1 / distinct + HLL_ERROR**2, 0.0, level)
-    new, seen, new_sd, covered = _usually_new(reference, views, level)
-    return IdentityScatter(rows, distinct, distinct_sd, new, seen, new_sd, covered, *_usual_cells(reference, views))
+    return IdentityScatter(
+        rows,
+        distinct,
+        distinct_sd,
+        *_usually_new(reference, views, level),
+        *_usual_cells(reference, views),
+        _usual_share([window for window in windows if window.n >= ROWS_MIN], level),
+    )
 
 
 def identity_tests(
@@ -175,24 +191,27 @@ def nested_distance(ratio: float) -> float:
 
 def _usually_new(
     reference: IdentityView, views: Sequence[IdentityView], level: float
-) -> tuple[float, float, float, bool]:
-    """Of the later half of the windows, what was new to all before them: the first ones meet an empty memory."""
-    known = views[0].registers
-    found = []
-    for index, view in enumerate(views):
-        if index >= _first(len(views)):
-            found.append(never_seen(known, view))
-        known = np.maximum(known, view.registers)
+) -> tuple[float, float, float, float, bool]:
+    """Of the later half of the windows, what was new to all before them: the first ones meet an empty memory.
+
+    Also with the last ones before them unknown: between the reference and a window there may be a weekend, or days that
+    were left out.
+    """
+    known = list(np.maximum.accumulate([view.registers for view in views]))
+    later = range(_first(len(views)), len(views))
+    found = [never_seen(known[index - 1], views[index]) for index in later]
+    apart = [never_seen(known[max(0, index - 1 - min(GAP, index // 2))], views[index])[0] for index in later]
     shares, variances, seen = (np.array(column) for column in zip(*found, strict=True))
     told = seen >= _SEES_MIN
     if np.count_nonzero(told) < 3:
-        return 0.0, 0.0, 0.0, False
+        return 0.0, 0.0, 0.0, 0.0, False
+    after = float(np.average(np.array(apart)[told], weights=seen[told]))
     shares, variances, seen = shares[told], variances[told], seen[told]
     usual = float(np.average(shares, weights=seen))
     sd = process_sd(shares, variances, usual, level)
     there = np.count_nonzero(reference.registers)
-    covered = bool(np.count_nonzero(known >= reference.registers) >= len(known) - (1 - _COVERED) * there)
-    return usual, float(seen.sum()), sd, covered
+    missed = np.count_nonzero(known[-1] < reference.registers)
+    return usual, max(usual, after), float(seen.sum()), sd, bool(missed <= (1 - _COVERED) * there)
 
 
 def _new_test(reference: IdentityView, current: IdentityView, scatter: IdentityScatter, floor: float) -> Outcome:
@@ -200,19 +219,20 @@ def _new_test(reference: IdentityView, current: IdentityView, scatter: IdentityS
     if current.n < ROWS_MIN or scatter.new_seen <= 0:
         return nothing
     share, variance, seen = never_seen(reference.registers, current)
-    moved = share - scatter.new
-    if seen < _SEES_MIN or (moved < 0 and not scatter.covered):
+    usual = min(max(share, scatter.new), scatter.new_after)
+    moved = share - usual
+    if seen < _SEES_MIN or moved == 0 or (moved < 0 and not scatter.covered):
         return nothing  # windows that are not all of the reference find more new than it does
-    edge = min(1.0, max(0.0, scatter.new + math.copysign(max(NEW_FLOOR, ALLOWED_SDS * scatter.new_sd), moved)))
-    floor = max(floor, share_distance(scatter.new, edge))
-    pooled = (share * seen + scatter.new * scatter.new_seen) / (seen + scatter.new_seen)
+    edge = min(1.0, max(0.0, usual + math.copysign(max(NEW_FLOOR, ALLOWED_SDS * scatter.new_sd), moved)))
+    floor = max(floor, share_distance(usual, edge))
+    pooled = (share * seen + usual * scatter.new_seen) / (seen + scatter.new_seen)
     sampling = _COUNTED_AGAIN * (max(variance, pooled / seen) + pooled / scatter.new_seen)
     p = max(
-        _rates_p(share * seen, seen, scatter.new * scatter.new_seen, scatter.new_seen),
+        _rates_p(share * seen, seen, usual * scatter.new_seen, scatter.new_seen),
         two_sided(moved / math.sqrt(sampling + scatter.new_sd**2)),
     )
     certain = math.copysign(math.sqrt(max(0.0, moved**2 - sampling)), moved)
-    return Outcome("new_values", moved, p, share_distance(scatter.new, scatter.new + certain), floor)
+    return Outcome("new_values", moved, p, share_distance(usual, usual + certain), floor)
 
 
 def _rates_p(hits: float, seen: float, usual: float, usual_seen: float) -> float:
@@ -221,6 +241,28 @@ def _rates_p(hits: float, seen: float, usual: float, usual_seen: float) -> float
     part = seen / (seen + usual_seen)
     tail = special.bdtrc(y - 1, total, part) if y > total * part else special.bdtr(y, total, part)
     return min(1.0, 2 * float(tail)) if total else 1.0
+
+
+# -- one value ---------------------------------------------------------------------------------------------------------
+
+
+def _usual_share(windows: Sequence[CategoricalSketch], level: float) -> float:
+    """Standard deviation of one value's share in windows beyond chance, so that `level` covers the next; new ones' too.
+
+    Of the later half of the windows, each against all before it, the one that moved most.
+    """
+    before, moved = CategoricalSketch(), [0.0]
+    for index, window in enumerate(windows):
+        if index >= _first(len(windows)):
+            r, c, n, m = before.counts(), window.counts(), before.n, window.n
+            names = {*list(r)[:NAMED], *list(c)[:NAMED]}
+            then, now = (np.array([side.get(name, 0) for name in names], dtype=np.float64) for side in (r, c))
+            pooled = (then + now) / (n + m)
+            chance = ALLOWED_SDS * np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
+            gap = np.abs(now / m - then / n) - chance - before.error / n - window.error / m
+            moved.append(float(gap.max(initial=0.0)))
+        before.merge(window)
+    return margin(len(moved) - 1) * max(moved) / two_sided_quantile(level) if len(moved) > 1 else 0.0
 
 
 # -- how many different ones ------------------------------------------------------------------------------------------
