@@ -116,13 +116,11 @@ class Remembering:
 
     def drift(self, model: str) -> CheckResult:
         """The newest verdict."""
-        return next(
-            one for one in self.store.latest_results() if one.model == model and one.check is CheckKind.DRIFT
-        )
+        return next(one for one in self.store.latest_results() if one.model == model and one.check is CheckKind.DRIFT)
 
 
 def noted(result: CheckResult) -> CheckResult:
-    """The verdict on `CHURN` with what a look at the last whole day alone says: the odd day, kinds of days, the trend."""
+    """The verdict on `CHURN` with what the last whole day says: the odd day, kinds of days, the trend."""
     day = {"start": _rfc3339(TODAY - DAY), "end": _rfc3339(TODAY)}
     odd = [{"start": _rfc3339(ODD), "end": _rfc3339(ODD + DAY), "what": "mean"}]
     more: dict[str, dict[str, Any]] = {

@@ -1,4 +1,4 @@
-"""What changed of a model, as its pages say it: since when, for how long, how sure, against what, and what is not known."""
+"""What changed of a model, as its pages say it: since when, how sure, against what, and what is not known yet."""
 
 from __future__ import annotations
 

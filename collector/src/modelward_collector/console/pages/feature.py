@@ -10,7 +10,7 @@ from markupsafe import Markup
 from modelward_agent.profile import FeatureProfile
 from modelward_collector.accepting import drifting
 from modelward_collector.checks.drift_since import Since
-from modelward_collector.checks.result import CheckKind, CheckResult, Finding
+from modelward_collector.checks.result import CheckKind, Finding
 from modelward_collector.console import human
 from modelward_collector.console.accepted import accepted_lines, accepted_marks, of_feature
 from modelward_collector.console.changes import Change, learning_of, odd_marks, odd_windows

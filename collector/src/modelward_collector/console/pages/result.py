@@ -49,6 +49,7 @@ def result_page(site: Site, result_id: str) -> PageView:
             "since": since(result),
             "window": human.span(result.start, result.end, moment.year),
             "serious": [item for item in findings if item.status.flagged],
+            "judged": sum(item.test == DRIFT and not item.segment for item in findings),
             "learning": learning_of(item for item in findings if item.test == DRIFT),
             "fine": fine[:_QUIET],
             "unlisted": max(0, len(fine) - _QUIET),
