@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from modelward_collector.checks.acceptance import Acceptance, AcceptanceKind
 from modelward_collector.checks.drift_history import JOINT_TEST, TEST
-from modelward_collector.checks.result import CheckKind, CheckResult, Status
+from modelward_collector.checks.result import CheckKind, CheckResult, Finding, Status
 from modelward_collector.span import Span
 from modelward_collector.standing import current
 from modelward_collector.store import acceptances as stored
@@ -68,7 +68,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What was accepted, and the results of the drift check after it; `problem` is why there are none, else ""."""
+    """What was accepted, and the results of the checks after it; `problem` is why there are none, else ""."""
 
     acceptances: Sequence[Acceptance]
     results: Sequence[CheckResult]
@@ -78,7 +78,8 @@ class Accepted:
 def propose(latest: Iterable[CheckResult], asked: Asked, now: datetime) -> list[Acceptance]:
     """The acceptances that what is asked for comes to; nothing is stored.
 
-    `latest` are the newest drift results of the model, of any version. `NotAcceptedError` for what makes no sense.
+    `latest` are the newest drift and quality results of the model, of any version. `NotAcceptedError` for what makes no
+    sense.
     """
     results = _results(list(latest), asked)
     reason = " ".join(asked.reason.split())
@@ -109,7 +110,9 @@ def propose(latest: Iterable[CheckResult], asked: Asked, now: datetime) -> list[
     if asked.since is not None:
         _check_past("since", asked.since, asked.since, now)
         return [made(asked.since, asked.feature)]
-    found = drifting(results)
+    found = drifting(one for one in results if one.check is CheckKind.DRIFT)
+    for name, since in violating(one for one in results if one.check is CheckKind.QUALITY).items():
+        found[name] = max(since, found.get(name, since))
     if asked.feature is not None:
         found = {name: since for name, since in found.items() if name == asked.feature}
     if not found:
@@ -140,6 +143,22 @@ def drifting(results: Iterable[CheckResult]) -> dict[str, datetime]:
     return found
 
 
+def violating(results: Iterable[CheckResult]) -> dict[str, datetime]:
+    """What of data quality is not as in the past (`traffic` is its volume), in the findings' order, and since when.
+
+    Of several versions it is the latest moment. What a schema or an expectation forbids cannot be accepted.
+    """
+    found: dict[str, datetime] = {}
+    for finding in (one for result in results for one in result.findings):
+        if _lasts(finding) and finding.status.flagged and finding.since is not None:
+            found[finding.subject] = max(finding.since, found.get(finding.subject, finding.since))
+    return found
+
+
+def _lasts(finding: Finding) -> bool:
+    return "episode" in finding.detail and finding.test not in (TEST, JOINT_TEST)
+
+
 def proposed(context: Context, asked: Asked) -> list[Acceptance]:
     """The same of a collector's model as its newest results are; nothing is stored."""
     if context.registry.spec(asked.model) is None:
@@ -148,7 +167,7 @@ def proposed(context: Context, asked: Asked) -> list[Acceptance]:
     latest = [
         result
         for result in context.store.latest_results()
-        if result.model == asked.model and result.check is CheckKind.DRIFT
+        if result.model == asked.model and result.check in (CheckKind.DRIFT, CheckKind.QUALITY)
     ]
     return propose(latest, asked, context.clock.now())
 
@@ -156,15 +175,21 @@ def proposed(context: Context, asked: Asked) -> list[Acceptance]:
 def accept(context: Context, said: Sequence[Acceptance]) -> Accepted:
     """Store them, and check the model's drift anew at once, so that what was accepted is quiet at once.
 
-    Once stored they stay: a check that fails is told in `problem`, and runs again when it is due.
+    The same goes for data quality where it is not as in the past. Once stored they stay: a check that fails is told in
+    `problem`, and runs again when it is due.
     `AcceptanceRefusedError` or `StoreUnavailableError` when they could not be stored.
     """
     stored.accept(context.store, *said)
     results: list[CheckResult] = []
     problem = ""
     try:
+        unwell = {
+            one.model for one in context.store.latest_results() if one.check is CheckKind.QUALITY and violating([one])
+        }
         for model in dict.fromkeys(one.model for one in said):
             results += context.engine.run(model, CheckKind.DRIFT)
+            if model in unwell:
+                results += context.engine.run(model, CheckKind.QUALITY)
     except StoreUnavailableError as error:
         logger.warning("accepted, and the drift check could not follow: %s", error)
         problem = str(error)
@@ -213,7 +238,12 @@ def _results(latest: Sequence[CheckResult], asked: Asked) -> list[CheckResult]:
 
 
 def _check_feature(results: Sequence[CheckResult], model: str, feature: str) -> None:
-    found = [item.subject for result in results for item in result.findings if item.test in (TEST, JOINT_TEST)]
+    found = [
+        item.subject
+        for result in results
+        for item in result.findings
+        if item.test in (TEST, JOINT_TEST) or _lasts(item)
+    ]
     known = list(dict.fromkeys(found))
     if feature in known:
         return
@@ -237,6 +267,7 @@ def _nothing(results: Sequence[CheckResult], asked: Asked) -> str:
     what = "nothing" if asked.feature is None else asked.feature
     of = asked.model if asked.version is None else f"{asked.model} {asked.version}"
     verb = "drifts" if asked.feature is None else "does not drift"
+    results = [result for result in results if result.check is CheckKind.DRIFT]
     failed = [result for result in results if result.status in (Status.ERROR, Status.NO_DATA)]
     why = f" as far as is known ({failed[0].summary})" if failed and len(failed) == len(results) else ""
     return f"{what} of {of} {verb}{why}; say --since to begin the reference anew"

@@ -270,12 +270,16 @@ def _status(options: argparse.Namespace) -> int:
         return 0
     rows = [["MODEL", "STATE", *(kind.upper() for kind in CheckKind), "VERSIONS", "LAST SEEN"]]
     for model in models:
-        checks = [model["checks"].get(kind, "-").replace("_", " ") for kind in CheckKind]
+        checks = [_said(model["checks"].get(kind, "-")) for kind in CheckKind]
         name = model["model"] if model["configured"] else f"{model['model']} (not configured)"
         seen = (model["last_seen"] or "never")[:16].replace("T", " ")
-        rows.append([name, model["status"].replace("_", " "), *checks, ", ".join(model["versions"][:3]) or "-", seen])
+        rows.append([name, _said(model["status"]), *checks, ", ".join(model["versions"][:3]) or "-", seen])
     print(_table(rows) if models else "No model is configured or has sent anything yet.")
     return 0
+
+
+def _said(status: str) -> str:
+    return "still learning" if status == "learning" else status.replace("_", " ")
 
 
 def _run_check(options: argparse.Namespace) -> int:

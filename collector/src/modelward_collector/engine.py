@@ -29,9 +29,10 @@ from modelward_collector.checks.drift_memory import (
 from modelward_collector.checks.drift_reference import PreparedReference, prepare_reference
 from modelward_collector.checks.health import check_health
 from modelward_collector.checks.performance import check_performance
+from modelward_collector.checks.quality import Past as QualityPast
 from modelward_collector.checks.quality import check_quality
 from modelward_collector.checks.result import CheckKind, CheckResult, Status
-from modelward_collector.checks.window import ReferenceProfile, Window
+from modelward_collector.checks.window import VOLUME, ReferenceProfile, Window, subject_key
 from modelward_collector.clock import Clock
 from modelward_collector.estimating import Estimating
 from modelward_collector.expectations import need_rows
@@ -41,6 +42,7 @@ from modelward_collector.models import Task as ModelTask
 from modelward_collector.registry import Registry
 from modelward_collector.span import Span
 from modelward_collector.store.acceptances import accept, acceptances
+from modelward_collector.store.normal_past import begins_anew, load_normal_past
 from modelward_collector.store.protocol import Store, StoreUnavailableError
 from modelward_collector.store.sampling import load_sample
 from modelward_collector.store.windows import (
@@ -138,7 +140,7 @@ class Engine:
         if after is None:
             return
         for result in results:
-            if result.check is CheckKind.DRIFT:
+            if result.check in (CheckKind.DRIFT, CheckKind.QUALITY):
                 for one in adoptions(result, after):
                     accept(self._store, one)
 
@@ -289,19 +291,79 @@ class Loader:
         sample = load_sample(self._store, task.spec.model, task.span) if needed else None
         last_seen = self._last_seen(task)
 
+        born = {one.version: one.first_seen for one in self._store.seen_models() if one.model == task.spec.model}
+        accepted = acceptances(self._store, task.spec.model, until=task.now)
+
         def judge(version: str) -> CheckResult:
+            past = QualityPast.of(self._remembering(task, version))
+            memory = accepted_now(past.memory, accepted, version)
+            hours = Span(floor(task.span.start, timedelta(hours=1)), task.span.end)
+            like = partial(self._alike, task.spec, version, hours, born.get(version), memory, accepted)
             return check_quality(
                 task.spec,
                 version,
-                self.reference(task.spec, version, task.span),
+                self._normal_past(task.spec, version, task.span, memory, accepted),
                 window,
                 duplicate_ids=duplicates,
                 sample=sample,
                 last_seen=last_seen,
                 now=task.now,
+                past=replace(past, memory=memory, accepted=accepted, like=like),
             )
 
         return {version: partial(judge, version) for version in self._versions(task, window)}
+
+    def _normal_past(
+        self, spec: ModelSpec, version: str, span: Span, memory: Memory, accepted: Sequence[Acceptance]
+    ) -> ReferenceProfile | None:
+        """The version's whole past but for what was not normal in it; from the cache when it is fresh."""
+        keys = {*memory.episodes, *accepted_keys(accepted, version), VOLUME}
+        known = self.reference(spec, version, span)
+        if known is not None:
+            # What was accepted of everything is accepted of each.
+            keys |= {subject_key("features", name) for name in known.total.features}
+            keys |= {subject_key("outputs", name) for name in known.total.outputs}
+        left_out = memory.left_out(accepted, version, keys)
+        if not left_out:
+            return known
+        steady = Span(floor(span.start, timedelta(hours=1)), span.end)
+        steady = steady if any(map(begins_anew, left_out.values())) else self._steady(spec.model, span)
+        key = f"{_reference_key(spec, version, steady)}\n{steady.start.isoformat()} past {sorted(left_out.items())!r}"
+        load = partial(load_normal_past, self._store, spec, steady, version, left_out)
+        prepared = self._kept(key, load)
+        return None if prepared is None else prepared.reference
+
+    def _alike(
+        self,
+        spec: ModelSpec,
+        version: str,
+        span: Span,
+        born: datetime | None,
+        memory: Memory,
+        accepted: Sequence[Acceptance],
+    ) -> ReferenceProfile | None:
+        """The same hours of other days."""
+        prepared = self._normal(spec, version, span, born, memory, accepted)
+        return None if prepared is None else prepared.reference
+
+    def _remembering(self, task: Task, version: str) -> CheckResult | None:
+        """The newest earlier scheduled result of the same check that did not fail; what it goes on from."""
+        after = None
+        while True:
+            page = self._store.results(
+                Span(datetime.fromtimestamp(0, UTC), task.span.end),
+                model=task.spec.model,
+                version=version,
+                check=task.check,
+                limit=3,
+                after=after,
+            )
+            for result in page.items:
+                if not result.on_demand and result.end < task.span.end and result.status is not Status.ERROR:
+                    return result
+            after = page.after
+            if after is None:
+                return None
 
     def performance(self, task: Task) -> Mapping[str, Callable[[], CheckResult]]:
         """Hold each version's labelled predictions against the thresholds."""

@@ -73,6 +73,9 @@ from modelward_collector.checks.window import JOINT, ReferenceProfile, Window, s
 from modelward_collector.models import ModelSpec
 from modelward_collector.span import Span
 
+SURE = 1e-5
+"""A drift whose adjusted p-value is above this is one window's, until the next window shows it too."""
+
 UNUSUAL_DAYS_MAX = 2
 """So many days of a week may be like days of another kind, as holidays are; the next is drift."""
 
@@ -269,7 +272,14 @@ class _Told:
         drifting = [(one, joint) for one, joint in fresh if joint.drifts]
         self.drifts[JOINT] = bool(drifting)
         self._seen[JOINT] = [
-            Seen(one.look.window.span, joint.drifts, joint.leading.effect, joint.leading.rows, joint.leading.rows)
+            Seen(
+                one.look.window.span,
+                joint.drifts,
+                joint.leading.effect,
+                joint.leading.rows,
+                joint.leading.rows,
+                sure=joint.p <= SURE,
+            )
             for one, joint in fresh
         ]
         if drifting:
@@ -298,7 +308,7 @@ class _Told:
                 self._episodes[key] = mine
             else:
                 self._episodes.pop(key, None)
-            state = self.open(key) is not None or (learning and state)
+            state = self.open(key) is not None or (drifts and state)
         self.states[key] = state
 
     def open(self, key: str) -> Episode | None:
@@ -327,7 +337,8 @@ def _seen(judged: Judged) -> Seen:
         spans = judged.normal.series.spans
         # A week from where the trend began is all that it is compared with from now on.
         since = max(spans[judged.creep.began].start, spans[0].start + timedelta(days=7))
-    return Seen(judged.window.span, judged.drifts, judged.score, judged.current.rows, needed, since, shape)
+    sure = judged.drifts and (judged.creep is not None or judged.adjusted <= SURE)
+    return Seen(judged.window.span, judged.drifts, judged.score, judged.current.rows, needed, since, shape, sure)
 
 
 def _may_be_unusual(memory: Memory, span: Span) -> bool:

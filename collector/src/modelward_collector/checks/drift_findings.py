@@ -255,7 +255,7 @@ def _compared_with(normal: Normal, length: timedelta) -> dict[str, Any]:
         found["odd"] = [
             {"start": _rfc3339(odd.span.start), "end": _rfc3339(odd.span.end), "what": odd.what} for odd in normal.odd
         ]
-    if normal.partition.matters:
+    if normal.differ:
         found["kinds"] = [list(kind) for kind in normal.partition.kinds]
     if normal.missing:
         found["learning"] = normal.missing

@@ -234,7 +234,7 @@ def _like_another_kind(
     Rows that tell otherwise end it.
     """
     normals = {(one.side, one.name): one.normal for one in judged if one.normal is not None}
-    partitions = [normal.partition for normal in normals.values() if normal.partition.matters]
+    partitions = [normal.partition for normal in normals.values() if normal.differ]
     mine = day_of(window.span, prepared.reference.holidays)
     for day in (SUNDAY, SATURDAY):
         apart = [partition for partition in partitions if partition.of(day) != partition.of(mine)]
@@ -250,6 +250,7 @@ def _like_another_kind(
             one.name
             for one in judged
             if (normal := normals.get((one.side, one.name))) is not None
+            and normal.differ
             and normal.partition.of(day) != normal.partition.of(mine)
         ]
         signs = (*moved, *(("rows",) if rows else ()))

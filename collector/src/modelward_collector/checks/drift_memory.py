@@ -24,6 +24,9 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 BACK_TO_NORMAL: Final = 0.5
 """An episode is over when a window that would have shown it shows less than this share of its effect."""
 
+CALM_ROWS: Final = 2
+"""Several windows one after the other that show little of it must have so many times the rows that would show it."""
+
 FORMAT: Final = 1
 
 ADOPTED_BY: Final = "checks.drift.adopt_after"
@@ -42,6 +45,7 @@ class Seen:
     """What one look at a subject found: its window, whether it drifts, by how much, and with how many rows it would.
 
     `since` is when the change began as far as that is known, `rows_needed` None when no number of rows would show it.
+    `sure` is when chance is out of the question.
     """
 
     span: Span
@@ -51,6 +55,7 @@ class Seen:
     rows_needed: int | None = None
     since: datetime | None = None
     shape: Shape = Shape.STEP
+    sure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,8 @@ class Episode:
     """One drift of one subject: out of the reference from `start` to `end` (None: it goes on).
 
     `said` is when it was first said and `seen` when it was seen last; `effect` and `rows_needed` are of the shortest
-    `length` at which it shows. `accepted` names the acceptance that ended it.
+    `length` at which it shows. One that is not `sure` is one window's, until the next shows it too. `calm` are rows
+    that showed little of it from `calm_since` to `calm_until`. `accepted` names the acceptance that ended it.
     """
 
     start: datetime
@@ -69,6 +75,10 @@ class Episode:
     rows_needed: int
     shape: Shape = Shape.STEP
     end: datetime | None = None
+    sure: bool = True
+    calm: int = 0
+    calm_since: datetime | None = None
+    calm_until: datetime | None = None
     accepted: str = ""
 
     @property
@@ -140,7 +150,7 @@ def explained(memory: Memory, accepted: Sequence[Acceptance], version: str, key:
     normal = new_normal(accepted, version, key)
     if normal is not None and span.start < normal.since:
         return True
-    return any(not one.open and one.covers(span) for one in memory.episodes.get(key, ()))
+    return any(not one.open and one.sure and one.covers(span) for one in memory.episodes.get(key, ()))
 
 
 def accepted_now(memory: Memory, accepted: Sequence[Acceptance], version: str) -> Memory:
@@ -170,20 +180,7 @@ def remembered(
     if current is None:
         if not state or not drifting:
             return mine
-        first = drifting[0]
-        start = min(first.span.start, first.since or first.span.start)
-        # Two episodes do not overlap.
-        start = max([start, *(one.end for one in mine if one.end is not None)])
-        begun = Episode(
-            start=start,
-            said=now,
-            seen=now,
-            length=first.span.length,
-            effect=first.effect,
-            rows_needed=first.rows_needed or first.rows,
-            shape=first.shape,
-        )
-        return (*mine, begun)
+        return _begun(mine, next((one for one in drifting if one.sure), drifting[0]), now)
     if drifting:
         first = drifting[0]
         if first.shape is Shape.STEP and (current.shape is Shape.CREEP or first.span.length <= current.length):
@@ -194,20 +191,61 @@ def remembered(
                 rows_needed=first.rows_needed or first.rows,
                 shape=Shape.STEP,
             )
-        return (*mine[:-1], replace(current, seen=now))
-    over = [one for one in looks if _shows_the_end(one, current)]
-    if over:
-        return (*mine[:-1], replace(current, end=max(current.start, min(one.span.start for one in over))))
-    return mine
+        return (*mine[:-1], replace(current, seen=now, calm=0, calm_since=None, calm_until=None))
+    return (*mine[:-1], _calmer(current, looks))
 
 
-def _shows_the_end(look: Seen, episode: Episode) -> bool:
-    return (
-        look.span.start >= episode.start
-        and look.span.length >= episode.length / 2
-        and look.rows >= episode.rows_needed
-        and look.effect < BACK_TO_NORMAL * episode.effect
+def _begun(mine: Sequence[Episode], look: Seen, now: datetime) -> tuple[Episode, ...]:
+    """A new episode; or the one before goes on, when the next window shows it too."""
+    last = mine[-1] if mine else None
+    if (
+        last is not None
+        and last.end is not None
+        and not last.accepted
+        and look.span.start <= last.end + look.span.length
+    ):
+        if look.span.start < last.end and not look.sure:
+            return tuple(mine)  # the same window again
+        return (*mine[:-1], replace(last, end=None, seen=now, sure=True, calm=0, calm_since=None, calm_until=None))
+    start = min(look.span.start, look.since or look.span.start)
+    # Two episodes do not overlap.
+    start = max([start, *(one.end for one in mine if one.end is not None)])
+    begun = Episode(
+        start=start,
+        said=now,
+        seen=now,
+        length=look.span.length,
+        effect=look.effect,
+        rows_needed=look.rows_needed or look.rows,
+        shape=look.shape,
+        end=None if look.sure else look.span.end,
+        sure=look.sure,
     )
+    return (*mine, begun)
+
+
+def _calmer(episode: Episode, looks: Sequence[Seen]) -> Episode:
+    """The episode after windows that do not show it: over, when they have rows enough that would have shown it.
+
+    One window may have them alone, or several one after the other, as long as each shows little of it.
+    """
+    inside = [one for one in looks if one.span.start >= episode.start and one.span.length >= episode.length / 2]
+    calm = [one for one in inside if one.effect < BACK_TO_NORMAL * episode.effect]
+    over = [one for one in calm if one.rows >= episode.rows_needed]
+    if over:
+        return replace(episode, end=max(episode.start, min(one.span.start for one in over)))
+    if not inside:
+        return episode
+    shortest = inside[0]
+    if shortest.effect >= BACK_TO_NORMAL * episode.effect:
+        return replace(episode, calm=0, calm_since=None, calm_until=None)
+    if episode.calm_until is not None and shortest.span.start < episode.calm_until:
+        return episode  # the same window again
+    rows = episode.calm + shortest.rows
+    if rows >= CALM_ROWS * episode.rows_needed:
+        return replace(episode, end=max(episode.start, episode.calm_since or shortest.span.start))
+    since = episode.calm_since or shortest.span.start
+    return replace(episode, calm=rows, calm_since=since, calm_until=shortest.span.end)
 
 
 def accepted_keys(accepted: Sequence[Acceptance], version: str) -> set[str]:
@@ -267,6 +305,10 @@ def to_document(memory: Memory) -> dict[str, Any]:
                     "effect": one.effect,
                     "rows_needed": one.rows_needed,
                     "shape": one.shape.value,
+                    "sure": one.sure,
+                    "calm": one.calm,
+                    "calm_since": None if one.calm_since is None else _rfc3339(one.calm_since),
+                    "calm_until": None if one.calm_until is None else _rfc3339(one.calm_until),
                     "accepted": one.accepted,
                 }
                 for one in mine
@@ -293,6 +335,10 @@ def from_document(document: Mapping[str, Any]) -> Memory:
                     effect=one["effect"],
                     rows_needed=one["rows_needed"],
                     shape=Shape(one["shape"]),
+                    sure=one["sure"],
+                    calm=one["calm"],
+                    calm_since=None if one["calm_since"] is None else datetime.fromisoformat(one["calm_since"]),
+                    calm_until=None if one["calm_until"] is None else datetime.fromisoformat(one["calm_until"]),
                     accepted=one["accepted"],
                 )
                 for one in mine

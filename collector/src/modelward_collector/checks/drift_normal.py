@@ -29,12 +29,17 @@ from modelward_collector.stats.phases import (
     odd_windows,
     partition_of,
     said,
+    two_kinds,
 )
 
 DAY = timedelta(days=1)
 
 ALIKE_MIN = 2
-"""Windows of its kind that a window needs to be compared with them alone."""
+"""Windows of its kind that a window needs to be compared with them alone, where kinds of days differ."""
+
+WEEKEND_MIN = 4
+"""Weekdays are compared with weekdays, and weekends with weekends, also where nothing shows that they differ, when
+there are so many of both: a difference as small as a window's noise would else be taken for drift now and then."""
 
 COVERED_TWICE = 2
 FIRST_WEEK = timedelta(days=7)
@@ -43,6 +48,9 @@ FIRST_WEEK = timedelta(days=7)
 UNSEEN_FLOOR, ONCE_FLOOR, KIND_UNSEEN_FLOOR = 0.9, 0.7, 0.5
 """Effects below these are within what is not known yet: of hours that were never seen, of hours seen once, of hours
 seen on days of another kind alone."""
+
+FEW_ALIKE, FEW_ALIKE_FLOOR = 4, 0.5
+"""Of so few days of its kind, less than this over their number may be what that kind is like."""
 
 LEARNT_WINDOWS = 14
 """From fewer windows of the same hours the floor is larger: by as much as few windows may hide."""
@@ -74,7 +82,8 @@ class Normal:
 
     `view` is all that is alike, `scatter` how windows of it differ, `floor` the effect that must be exceeded. `alike`
     are the windows in `view`, `odd` those that were left out as odd, `left_out` how many were since they are not
-    normal. `kind` says which days they are of and `missing` what is not known yet ("" when all of it is).
+    normal. `differ` is whether the reference shows that the kinds of days of `partition` do. `kind` says which days
+    they are of and `missing` what is not known yet ("" when all of it is).
     """
 
     view: FeatureView
@@ -85,6 +94,7 @@ class Normal:
     left_out: int = 0
     day: int = 0
     partition: Partition = ALL_ALIKE
+    differ: bool = False
     kind: tuple[int, ...] = tuple(range(7))
     missing: str = ""
     series: Series | None = None
@@ -158,10 +168,15 @@ def normal_of(
             Odd(spans[i], known.names[int(beyond[i].argmax())], float(beyond[i].max())) for i in np.flatnonzero(odd)
         ]
         series = Series(base, spans, days, known, ~odd)
+    differ = partition.matters
+    if not differ and span.length <= DAY:
+        weekend = np.isin(days[~odd], WEEKEND)
+        if min(weekend.sum(), (~weekend).sum()) >= WEEKEND_MIN:
+            partition = two_kinds(WEEKEND)
     kind = partition.of(mine)
     alike = ~odd & np.isin(days, kind)
     if partition.matters and alike.sum() < ALIKE_MIN:
-        partition, kind = ALL_ALIKE, ALL_ALIKE.kinds[0]
+        partition, kind, differ = ALL_ALIKE, ALL_ALIKE.kinds[0], False
         alike = ~odd
     chosen = [feature for feature, taken in zip(features, alike, strict=True) if taken]
     view = base if alike.all() else _view(chosen)
@@ -180,6 +195,7 @@ def normal_of(
         left_out=left_out,
         day=mine,
         partition=partition,
+        differ=differ,
         kind=kind,
         missing=missing,
         series=series,
@@ -220,6 +236,8 @@ def _not_known_yet(
         floor = KIND_UNSEEN_FLOOR
     else:
         floor = max(FLOOR, 1.0 / seen) if seen < LEARNT_WINDOWS else FLOOR
+        if same_kind < FEW_ALIKE:
+            floor = max(floor, FEW_ALIKE_FLOOR / same_kind)
     return floor, "" if learnt else _missing(span, begun, holidays)
 
 

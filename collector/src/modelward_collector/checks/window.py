@@ -13,6 +13,10 @@ JOINT = "(joint)"
 """The subject of what is found about features together."""
 
 
+VOLUME = "traffic/traffic"
+"""The subject of how much traffic there is, as `subject_key` has those of features and outputs."""
+
+
 def subject_key(side: str, name: str) -> str:
     """One name for a feature (`features/age`) or output (`outputs/score`), or `(joint)`, that memories go by."""
     return name if name == JOINT else f"{side}/{name}"

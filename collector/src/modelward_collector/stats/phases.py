@@ -201,7 +201,8 @@ def _centres(values: Values, days: Days, partition: Partition) -> Values:
 
 
 def _of(days: Days, kind: Sequence[int]) -> NDArray[np.bool_]:
-    return (days[:, None] == np.array(kind, dtype=np.int64)).any(axis=1)
+    members: NDArray[np.bool_] = (days[:, None] == np.array(kind, dtype=np.int64)).any(axis=1)
+    return members
 
 
 def _median(values: Values) -> Values:

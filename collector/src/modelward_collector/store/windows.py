@@ -239,8 +239,14 @@ def _reference(store: Store, model: str, span: Span, version: str | None) -> Ref
         total=total,
         windows=tuple(_in_time(parts, step, windows)),
         segments={segment: _one(found) for segment, found in by_segment.items()},
-        volumes=tuple((Span(part.start, part.end), part.rows) for part in parts),
+        volumes=_volumes(store, model, span, version),
     )
+
+
+def _volumes(store: Store, model: str, span: Span, version: str | None) -> tuple[tuple[Span, int], ...]:
+    """Rows by the hour, or as fine as they are kept: no profile is read for it, and days tell no hour of theirs."""
+    parts = selected(no_longer_than(store.parts(span, model=model, version=version), 3_600))
+    return tuple((Span(part.start, part.end), part.rows) for part in parts)
 
 
 def _windows(

@@ -64,7 +64,7 @@ def _schema(judged: Judged) -> list[Finding]:
                     detail={"violation": "unexpected"},
                 )
             )
-    return group("schema", violations, dict.fromkeys(expected, 0.0), "there, and none unexpected")
+    return group(judged, "schema", violations, dict.fromkeys(expected, 0.0), "there, and none unexpected")
 
 
 def _types(judged: Judged) -> list[Finding]:
@@ -76,7 +76,7 @@ def _types(judged: Judged) -> list[Finding]:
         known = None if expectation.schema else expectation.reference
         checked[expectation.name], found = wrong_type(expectation.name, expectation.type, feature, known)
         violations += found
-    return group("type", violations, checked, "of the expected type")
+    return group(judged, "type", violations, checked, "of the expected type")
 
 
 def _missing(judged: Judged) -> list[Finding]:
@@ -98,7 +98,7 @@ def _missing(judged: Judged) -> list[Finding]:
                     p_value=bound.p_value(feature.missing, judged.rows),
                 )
             )
-    return group("missing", violations, checked, "no more missing than expected")
+    return group(judged, "missing", violations, checked, "no more missing than expected")
 
 
 def _not_finite(judged: Judged) -> list[Finding]:
@@ -126,7 +126,7 @@ def _not_finite(judged: Judged) -> list[Finding]:
                         p_value=bound.p_value(count, feature.numbers),
                     )
                 )
-    return group("not_finite", violations, checked, "NaN and infinities no more than expected")
+    return group(judged, "not_finite", violations, checked, "NaN and infinities no more than expected")
 
 
 def _range(judged: Judged) -> list[Finding]:
@@ -162,7 +162,7 @@ def _range(judged: Judged) -> list[Finding]:
                         detail={"minimum": sketch.minimum, "maximum": sketch.maximum, "low": low, "high": high},
                     )
                 )
-    return group("range", violations, checked, "within range")
+    return group(judged, "range", violations, checked, "within range")
 
 
 def _outside(name: str, sketch: NumericSketch, low: float | None, high: float | None) -> tuple[float, list[Finding]]:
@@ -202,7 +202,7 @@ def _unseen(judged: Judged) -> list[Finding]:
         checked[expectation.name] = share
         violations += found
     detail = {"too_many_to_tell": unnamed[:NAMED]} if unnamed else None
-    return group("unseen", violations, checked, "no more unseen categories than allowed", detail=detail)
+    return group(judged, "unseen", violations, checked, "no more unseen categories than allowed", detail=detail)
 
 
 def _dimensions(judged: Judged) -> list[Finding]:
@@ -234,7 +234,7 @@ def _dimensions(judged: Judged) -> list[Finding]:
                     detail={"expected": dimension, "seen": vector.dimension},
                 )
             )
-    return group("dimension", violations, checked, "embeddings of the expected dimension")
+    return group(judged, "dimension", violations, checked, "embeddings of the expected dimension")
 
 
 FEATURE_RULES: tuple[Callable[[Judged], list[Finding]], ...] = (

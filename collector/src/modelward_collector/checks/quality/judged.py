@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from modelward_agent.profile import FeatureProfile, Profile
@@ -18,12 +18,16 @@ NAMED = 10
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One version's traffic, and what is known of how it should be."""
+    """One version's traffic, and what is known of how it should be.
+
+    The rules note in `shares` what share of a subject's rows breaks them, by (test, subject), where they found any.
+    """
 
     spec: ModelSpec
     profile: Profile
     known: Profile | None
     expected: Mapping[str, Expectation]
+    shares: dict[tuple[str, str], float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, spec: ModelSpec, profile: Profile, reference: ReferenceProfile | None) -> Judged:
@@ -47,6 +51,7 @@ class Judged:
 
 
 def group(
+    judged: Judged,
     test: str,
     violations: list[Finding],
     checked: Mapping[str, float],
@@ -56,6 +61,7 @@ def group(
     detail: Mapping[str, Any] | None = None,
 ) -> list[Finding]:
     """The violations of a rule, and one finding that says what else was looked at and is fine."""
+    judged.shares.update({(test, name): share for name, share in checked.items()})
     broken = {finding.subject for finding in violations}
     fine = {name: value for name, value in checked.items() if name not in broken}
     if not fine:

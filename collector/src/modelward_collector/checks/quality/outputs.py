@@ -51,7 +51,8 @@ def _predictions(judged: Judged, prediction: FeatureProfile, known: FeatureProfi
     if judged.spec.task is Task.REGRESSION:
         findings += wrong_type("prediction", FeatureType.NUMERIC, prediction, None)[1]
     elif known is not None and output.classes is None and (usual := majority_type(known)) is not None:
-        findings += wrong_type("prediction", usual, prediction, known)[1]
+        judged.shares["type", "prediction"], found = wrong_type("prediction", usual, prediction, known)
+        findings += found
     if prediction.numeric is not None and prediction.numeric.n and (output.min is not None or output.max is not None):
         bounds = " to ".join("…" if end is None else f"{end:g}" for end in (output.min, output.max))
         findings += _invalid(
@@ -72,6 +73,7 @@ def _classes(judged: Judged, predicted: CategoricalSketch, known: CategoricalSke
     if allowed is None:
         return []
     share, found = outside_set("prediction", "classes", "classes", predicted, *allowed)
+    judged.shares["classes", "prediction"] = share
     if not found:
         return [Finding("prediction", "classes", Status.OK, "every class is known", value=share)]
     return [replace(found[0], status=_severity(share))]
