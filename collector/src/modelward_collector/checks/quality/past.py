@@ -172,7 +172,7 @@ class Remembering:
         span, rows = self.window.span, self.judged.rows
         current = self.past.memory.open(key)
         if worst is not None:
-            return [Seen(span, True, abs(worst.value or 0.0), max(rows, 1), 1)]
+            return [Seen(span, True, abs(worst.value or 0.0), max(rows, 1), 1, sure=True)]
         # Only a window of its own, after all that showed it, tells that it is over.
         if current is None or span.start < current.seen - self._delay(current):
             return []
