@@ -26,6 +26,9 @@ WINDOWS_MIN = 6
 ODD_LEVEL = 1e-3
 """The chance that any window of an unchanged, normally varying feature is called odd, about."""
 
+NEARLY_ODD = 0.75
+"""Windows this near to the bound are counted too where odd ones may be too many: of nine alike not some are odd."""
+
 FEW_WINDOWS = 3.0
 """The scale of few windows is uncertain: the bound on what is odd is larger by this over the root of their number."""
 
@@ -135,7 +138,8 @@ def partition_of(values: Values, variances: Values, days: Days, span_days: float
     fair = odd_windows(values, variances, days, best, np.zeros(values.shape[1])).max(axis=1, initial=0.0) == 0
     values, variances, days = values[fair], variances[fair], days[fair]
     enough = all((days == day).sum() >= GROUP_MIN - 1 for day in range(7))
-    if enough and _excess(values - _centres(values, days, best), variances, days, EACH_DAY, level).max() > 0:
+    rest = values - _centres(values, days, best)
+    if enough and _excess(rest, variances, days, EACH_DAY, level, robust=False).max() > 0:
         return EACH_DAY
     return best
 
@@ -178,7 +182,9 @@ def odd_windows(values: Values, variances: Values, days: Days, partition: Partit
         beyond = np.where((far > bound) & (np.abs(deviations) > trivial), far - bound, 0.0)
     beyond = np.nan_to_num(beyond, nan=0.0, posinf=1e9)
     # A characteristic in which many windows are far off varies so; it tells of no odd one.
-    beyond[:, (beyond > 0).sum(axis=0) > ODD_SHARE * windows] = 0.0
+    with np.errstate(invalid="ignore"):
+        many = (far > NEARLY_ODD * bound).sum(axis=0) > ODD_SHARE * windows
+    beyond[:, many] = 0.0
     odd = beyond.max(axis=1, initial=0.0) > 0
     for day in set(days.tolist()):
         # When every Saturday is far off, that is what Saturdays are like.
@@ -232,8 +238,13 @@ def _scale(deviations: Values, variances: Values, kinds: int) -> Values:
     return answer
 
 
-def _excess(values: Values, variances: Values, days: Days, partition: Partition, level: float) -> Values:
-    """How far each characteristic's kinds lie apart beyond their bound, as a ratio less 1 or 0; (characteristics,)."""
+def _excess(
+    values: Values, variances: Values, days: Days, partition: Partition, level: float, robust: bool = True
+) -> Values:
+    """How far each characteristic's kinds lie apart beyond their bound, as a ratio less 1 or 0; (characteristics,).
+
+    Not `robust`, all of their scatter counts: of odd windows left in, medians of four each make kinds of their own.
+    """
     groups = [_of(days, kind) for kind in partition.kinds]
     groups = [members for members in groups if members.any()]
     windows, kinds = len(days), len(groups)
@@ -247,6 +258,8 @@ def _excess(values: Values, variances: Values, days: Days, partition: Partition,
             _median(variances),
         )
     )
+    if not robust:
+        scale = np.maximum(scale, np.sqrt(np.nansum(deviations**2, axis=0) / freedom))
     medians = np.array([_median(values[members]) for members in groups])
     sizes = np.array([members.sum() for members in groups], dtype=np.float64)[:, None]
     overall = (medians * sizes).sum(axis=0) / windows
