@@ -74,7 +74,7 @@ types: $(VENV)/.test ## types, strictly
 build/peers: requirements/peers.txt | venv-check
 	@echo 'Installing the peers that the benches measure against into build/peers …'
 	@$(PYTHON) -m venv build/peers
-	@build/peers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@build/peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch build/peers
 
 .PHONY: bench

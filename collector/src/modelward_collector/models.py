@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from apscheduler.triggers.cron import CronTrigger
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -246,9 +247,20 @@ class ModelSpec(_Strict):
     reference: Reference = ReferenceRolling(kind="rolling")
     features: dict[str, FeatureSchema] = Field(default_factory=dict)
     output: OutputSchema = OutputSchema()
+    timezone: str = Field("UTC", description="where the model's users live, whose hours and weekdays are compared")
     holidays: tuple[date, ...] = Field((), description="days that are like Sundays, for example 2026-12-25")
     expectations: Annotated[tuple[Expectation, ...], Field(max_length=1_000)] = ()
     checks: Checks = Checks()
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError(f'"{value}" is no time zone; write for example Europe/Berlin') from error
+        return value
+
     configured: bool = Field(True, exclude=True, description="False for a model that was only seen")
 
     @classmethod

@@ -19,7 +19,7 @@ from modelward_collector.models import DriftCheck
 from modelward_collector.stats.characteristics import characteristics
 from modelward_collector.stats.combine import benjamini_hochberg
 from modelward_collector.stats.creep import Creep, creep_of
-from modelward_collector.stats.effect import FLOOR, SHARE_FLOOR, normal_shift_distance, share_distance
+from modelward_collector.stats.effect import FLOOR, normal_shift_distance, share_distance, share_is_trivial
 from modelward_collector.stats.feature import Comparison, FeatureScatter, FeatureView, compare
 from modelward_collector.stats.outcome import Outcome
 from modelward_collector.stats.phases import SATURDAY, SUNDAY, Partition, said
@@ -235,7 +235,7 @@ def _like_another_kind(
     """
     normals = {(one.side, one.name): one.normal for one in judged if one.normal is not None}
     partitions = [normal.partition for normal in normals.values() if normal.differ]
-    mine = day_of(window.span, prepared.reference.holidays)
+    mine = day_of(window.span, prepared.reference.holidays, prepared.reference.zone)
     for day in (SUNDAY, SATURDAY):
         apart = [partition for partition in partitions if partition.of(day) != partition.of(mine)]
         if not apart:
@@ -265,7 +265,7 @@ def _rows_tell(
     """Whether the window's rows are those of the other kind of day; None when rows do not tell kinds apart."""
     by_kind: dict[tuple[int, ...], list[float]] = {}
     for span, profile in prepared.alike(window.span).windows:
-        kind = partition.of(day_of(span, prepared.reference.holidays))
+        kind = partition.of(day_of(span, prepared.reference.holidays, prepared.reference.zone))
         by_kind.setdefault(kind, []).append(math.log(max(1, profile.rows)))
     own, other = by_kind.get(partition.of(mine)), by_kind.get(partition.of(day))
     if not own or not other:
@@ -332,7 +332,7 @@ def _effect(one: Judged, name: str, creep: Creep) -> float:
         shares = one.reference.categories.shares if one.reference.categories is not None else {}
         share = shares.get(name.removeprefix("share of "), 0.0)
     after = min(1.0, max(0.0, share + creep.total))
-    return share_distance(share, after) if abs(after - share) >= SHARE_FLOOR else 0.0
+    return 0.0 if share_is_trivial(share, after, one.current.rows) else share_distance(share, after)
 
 
 # -- segments ---------------------------------------------------------------------------------------------------------

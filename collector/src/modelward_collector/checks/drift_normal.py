@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,9 +121,9 @@ class Normal:
         return f"{count} {days}{hours}"
 
 
-def day_of(span: Span, holidays: frozenset[date]) -> int:
-    """The day of the week of its middle, 0 for Monday; a holiday is a Sunday."""
-    middle = span.start + span.length / 2
+def day_of(span: Span, holidays: frozenset[date], zone: tzinfo = UTC) -> int:
+    """The day of the week of its middle in that zone, 0 for Monday; a holiday is a Sunday."""
+    middle = (span.start + span.length / 2).astimezone(zone)
     return SUNDAY if middle.date() in holidays else middle.weekday()
 
 
@@ -137,6 +137,7 @@ def normal_of(
     same_hours: bool = True,
     left_out: int = 0,
     holidays: frozenset[date] = frozenset(),
+    zone: tzinfo = UTC,
     day: int | None = None,
     put_back: Sequence[Span] = (),
 ) -> Normal:
@@ -150,9 +151,9 @@ def normal_of(
     spans = [one for one, _ in windows]
     features = [feature for _, feature in windows]
     base = everything if everything is not None else _view(features)
-    days = np.array([day_of(one, holidays) for one in spans], dtype=np.int64)
-    mine = day_of(span, holidays) if day is None else day
-    floor, missing = _not_known_yet(days if same_hours else days[:0], span, mine, begun, holidays)
+    days = np.array([day_of(one, holidays, zone) for one in spans], dtype=np.int64)
+    mine = day_of(span, holidays, zone) if day is None else day
+    floor, missing = _not_known_yet(days if same_hours else days[:0], span, mine, begun, holidays, zone)
     partition, odd = ALL_ALIKE, np.zeros(len(windows), dtype=bool)
     named: list[Odd] = []
     series: Series | None = None
@@ -219,6 +220,7 @@ def _not_known_yet(
     day: int,
     begun: datetime | None,
     holidays: frozenset[date],
+    zone: tzinfo,
 ) -> tuple[float, str]:
     """The floor while the reference is young, and in words what it does not know yet; `FLOOR` and "" when it does."""
     if begun is None:
@@ -238,19 +240,19 @@ def _not_known_yet(
         floor = max(FLOOR, 1.0 / seen) if seen < LEARNT_WINDOWS else FLOOR
         if same_kind < FEW_ALIKE:
             floor = max(floor, FEW_ALIKE_FLOOR / same_kind)
-    return floor, "" if learnt else _missing(span, begun, holidays)
+    return floor, "" if learnt else _missing(span, begun, holidays, zone)
 
 
-def _missing(span: Span, begun: datetime, holidays: frozenset[date]) -> str:
+def _missing(span: Span, begun: datetime, holidays: frozenset[date], zone: tzinfo) -> str:
     """`weekends from 14:00 to 15:00 are known from Sunday 18 January on`."""
     if span.length >= 2 * DAY:
         known = begun + COVERED_TWICE * span.length
         return f"stretches of {span.length.days} days are known from {known.day} {known:%B} on"
-    weekend, seen = day_of(span, holidays) in WEEKEND, 0
+    weekend, seen = day_of(span, holidays, zone) in WEEKEND, 0
     # From the first traffic on, day by day, to the first window that has two of its kind behind it.
     start = span.start - ((span.start - begun) // DAY) * DAY
     while True:
-        alike = (day_of(Span(start, start + span.length), holidays) in WEEKEND) == weekend
+        alike = (day_of(Span(start, start + span.length), holidays, zone) in WEEKEND) == weekend
         if alike and seen >= COVERED_TWICE and start - begun >= FIRST_WEEK:
             break
         seen += alike

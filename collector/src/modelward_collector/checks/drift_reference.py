@@ -28,6 +28,9 @@ PAIR_LEVEL = 1e-6
 TERM_LEVEL = 2e-7
 """The same of terms of dependence, of which there are five thousand."""
 
+NORMALS_MAX, ALIKE_MAX = 2_000, 4
+"""What is kept of a reference that windows of many hours are compared with; each set of windows takes megabytes."""
+
 _COVERED = 0.75
 """A stretch at an end of the reference counts as a window when this much of it lies inside."""
 
@@ -93,10 +96,12 @@ class PreparedReference:
         if self._fresh is not None and (self._renewed is None or subject_key(side, name) in self._renewed):
             return self._fresh.normal(side, name, span, level, day)
         reference = self.reference
-        mine = day_of(span, reference.holidays) if day is None else day
+        mine = day_of(span, reference.holidays, reference.zone) if day is None else day
         key = (side, name, *_phase(span), mine, level)
         found = self._normals.get(key)
         if found is None:
+            while len(self._normals) >= NORMALS_MAX:
+                self._normals.pop(next(iter(self._normals)), None)
             alike = self.alike(span)
             kept, out = self._kept(alike.windows, subject_key(side, name), span)
             whole = alike.whole and len(kept) == len(alike.windows) and len(kept) < WINDOWS_MAX
@@ -110,6 +115,7 @@ class PreparedReference:
                 same_hours=alike.same_hours,
                 left_out=out,
                 holidays=reference.holidays,
+                zone=reference.zone,
                 day=day,
                 put_back=reference.put_back.get(subject_key(side, name), ()),
             )
@@ -123,6 +129,8 @@ class PreparedReference:
         key = _phase(span)
         found = self._alike.get(key)
         if found is None:
+            while len(self._alike) >= ALIKE_MAX:
+                self._alike.pop(next(iter(self._alike)), None)
             found = self._alike[key] = self._same_hours(span) or Alike(self._cut(span.length), True, span.length >= DAY)
         return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
 from modelward_agent.profile import Profile, Segment, merged
 from modelward_collector.span import Span
@@ -69,7 +69,8 @@ class ReferenceProfile:
     Of a rolling reference `begun` is when the first traffic was that it could know, None of one that is complete as it
     was given; `horizon` how much of its newest traffic a feature is compared with; `left_out` has by `subject_key`
     the spans that do not belong to what is normal, since something drifted in them or another normal has begun since.
-    `put_back` has spans whose windows belong to it however odd they are; `holidays` are days that are like Sundays.
+    `put_back` has spans whose windows belong to it however odd they are; `holidays` are days that are like Sundays,
+    and days those of the `zone`.
     """
 
     source: str
@@ -82,6 +83,7 @@ class ReferenceProfile:
     left_out: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
     put_back: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
     holidays: frozenset[date] = frozenset()
+    zone: tzinfo = UTC
 
     def where(self, wanted: Mapping[str, str]) -> Profile:
         """The reference's traffic in the segments that have every pair; empty when the reference has none."""

@@ -109,7 +109,7 @@ def _numbers(reference: NumericView, windows: Sequence[FeatureProfile]) -> list[
     noise = np.full(len(windows), np.nan)
     if there:
         known = [sketch for sketch in sketches if sketch is not None and sketch.n]
-        cdfs[there] = cdfs_of(known, points)
+        cdfs[there] = cdfs_of(known, points, reference.rounded)
         noise[there] = [NOISE_OF_A_POINT * sketch.rank_error**2 for sketch in known]
     expected = reference.cdf(points)
     with np.errstate(divide="ignore", invalid="ignore"):

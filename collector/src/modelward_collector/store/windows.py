@@ -7,9 +7,10 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Final, TypeVar
+from zoneinfo import ZoneInfo
 
 from modelward_agent.profile import Profile, ProfileFormatError, Segment, from_bytes, merged
 from modelward_agent.profile.reference import read_reference
@@ -90,7 +91,7 @@ def load_reference(
     """
     reference = spec.reference
     normal = normal or NormalSpans()
-    holidays = frozenset(spec.holidays)
+    holidays, zone = frozenset(spec.holidays), ZoneInfo(spec.timezone)
     if isinstance(reference, ReferenceFile):
         return load_past(store, spec, window_span, version)
     if isinstance(reference, ReferenceSpan):
@@ -98,8 +99,8 @@ def load_reference(
         wanted = _same_hours(window_span, span)
         if span.length < _FEWEST_DAYS:
             return load_past(store, spec, window_span, version)
-        found = _windows(store, spec.model, wanted, window_span.length, reference.version)
-        return found and replace(found, source=_source(reference.version, span), holidays=holidays)
+        found = _windows(store, spec.model, wanted, window_span, reference.version, zone)
+        return found and replace(found, source=_source(reference.version, span), holidays=holidays, zone=zone)
     assert isinstance(reference, ReferenceRolling)
     if reference.window < _FEWEST_DAYS:  # too short for the same hours of other days
         return load_past(store, spec, window_span, version)
@@ -107,13 +108,14 @@ def load_reference(
     if normal.since is not None:
         span = Span(max(span.start, normal.since), max(span.end, normal.since))
     wanted = normal.wanted(window_span, span, reference.window)
-    found = _windows(store, spec.model, wanted, window_span.length, version)
+    found = _windows(store, spec.model, wanted, window_span, version, zone)
     if found is None and normal.begun is None:
         return load_past(store, spec, window_span, version)
     if found is None and window_span.length < _DAY:
         # These hours were never seen yet; the last day's others tell at least what is gross.
         day = Span(max(span.start, span.end - _DAY), span.end)
-        found = _windows(store, spec.model, _one_after_another(day, window_span.length), window_span.length, version)
+        hours = _one_after_another(day, window_span.length)
+        found = _windows(store, spec.model, hours, window_span, version, UTC)
     if found is None:
         return None
     begun = normal.begun
@@ -127,6 +129,7 @@ def load_reference(
         left_out=normal.left_out,
         put_back=normal.put_back,
         holidays=holidays,
+        zone=zone,
     )
 
 
@@ -134,7 +137,8 @@ def load_past(store: Store, spec: ModelSpec, window_span: Span, version: str) ->
     """The whole of the reference, of all hours, in days, hours or minutes: what volumes and shares are judged by."""
     reference = spec.reference
     if isinstance(reference, ReferenceFile):
-        return replace(file_reference(reference.path), holidays=frozenset(spec.holidays))
+        holidays, zone = frozenset(spec.holidays), ZoneInfo(spec.timezone)
+        return replace(file_reference(reference.path), holidays=holidays, zone=zone)
     if isinstance(reference, ReferenceSpan):
         span = Span(reference.start.astimezone(UTC), reference.end.astimezone(UTC))
         return _reference(store, spec.model, span, reference.version)
@@ -250,19 +254,23 @@ def _volumes(store: Store, model: str, span: Span, version: str | None) -> tuple
 
 
 def _windows(
-    store: Store, model: str, wanted: Sequence[Span], length: timedelta, version: str | None
+    store: Store, model: str, wanted: Sequence[Span], window: Span, version: str | None, zone: tzinfo
 ) -> ReferenceProfile | None:
     """Each of the wanted spans as one window, apart by segment in the total; None when there is nothing in any.
 
-    Hours are kept for a month, minutes for two days: what begins within an hour is read from that whole hour.
+    Hours are kept for a month, minutes for two days: what begins within an hour is read from that whole hour. Of hours
+    those are read that the clocks of the zone showed alike: at one o'clock it is one o'clock in summer and in winter.
     """
     if not wanted:
         return None
+    length = window.length
     whole_days = length >= _DAY and all(one.start == _floor(one.start, 86_400) for one in wanted)
     step = 86_400 if whole_days else 3_600
     read = {}
     for one in wanted:
         start = _floor(one.start, 3_600) if one.length >= timedelta(hours=1) else one.start
+        if length < _DAY:
+            start += _offset(window.start, zone) - _offset(one.start, zone)
         read[one] = Span(start, start + one.length)
 
     def listed() -> list[Part]:
@@ -285,9 +293,9 @@ def _windows(
     profiles, parts = _merged(store, listed, place, lambda part: place(part)[0] is not None)
     by_window: dict[Span, list[Profile]] = {}
     by_segment: dict[Segment, list[Profile]] = {}
-    for (window, segment), profile in profiles.items():
-        assert window is not None
-        by_window.setdefault(window, []).append(profile)
+    for (place_of, segment), profile in profiles.items():
+        assert place_of is not None
+        by_window.setdefault(place_of, []).append(profile)
         by_segment.setdefault(segment, []).append(profile)
     windows = {one: _one(by_window[one]) for one in sorted(by_window)}
     total = merged(windows.values())
@@ -300,6 +308,10 @@ def _windows(
         segments={segment: _one(found) for segment, found in by_segment.items()},
         volumes=tuple((Span(part.start, part.end), part.rows) for part in parts),
     )
+
+
+def _offset(moment: datetime, zone: tzinfo) -> timedelta:
+    return moment.astimezone(zone).utcoffset() or timedelta(0)
 
 
 def file_reference(path: Path) -> ReferenceProfile:
