@@ -17,10 +17,9 @@ import numpy as np
 from bench.columns import DAY, MINUTE, START, Count, profile, reference_of, verdict_since
 from bench.rows import Row
 from modelward_agent.profile import Profile, Segment, merged
-from modelward_collector.checks.window import JOINT
 from modelward_collector.checks.drift_reference import PreparedReference, prepare_reference
 from modelward_collector.checks.result import CheckResult
-from modelward_collector.checks.window import ReferenceProfile
+from modelward_collector.checks.window import JOINT, ReferenceProfile
 from modelward_collector.span import Span
 
 Minute = Callable[[bool], Mapping[Segment, Profile]]
