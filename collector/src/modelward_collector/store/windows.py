@@ -165,14 +165,16 @@ class NormalSpans:
 
         Those in the span, and of a subject of which some are left out as many more before it as that takes.
         """
-        found = {one.start: one for one in _same_hours(window, span)}
+        inside = _same_hours(window, span)
+        found = {one.start: one for one in inside}
         stride = _stride(window.length)
+        before = inside[0].start if inside else window.start - (window.end - span.end - _MICROSECOND) // stride * stride
         most = max(1, horizon // stride)
-        earliest = max([_REACH_BACK, *(one for one in (self.begun, self.since) if one is not None)])
+        first, begun = self.since or _REACH_BACK, self.begun or _REACH_BACK
         for spans in self.left_out.values():
-            kept = sum(not _meets(one, spans) for one in found.values())
-            start = min([span.end, *found]) - stride
-            while kept < most and start + window.length > earliest:
+            kept = sum(not _meets(one, spans) for one in inside)
+            start = before - stride
+            while kept < most and start >= first and start + window.length > begun:
                 one = Span(start, start + window.length)
                 if not _meets(one, spans):
                     found[start] = one
@@ -184,6 +186,7 @@ class NormalSpans:
 
 
 _FEWEST_DAYS: Final = timedelta(days=3)
+_MICROSECOND: Final = timedelta(microseconds=1)
 _REACH_BACK: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
