@@ -14,6 +14,7 @@ import pytest
 from collector.tests.store_documents import NOON, part, result
 from modelward_collector import forecasts as job
 from modelward_collector import series as reading
+from modelward_collector.api.answers import SeriesAnswer
 from modelward_collector.forecasts import Forecasts, Outlook, step_of
 from modelward_collector.metrics import Metrics
 from modelward_collector.span import Span
@@ -233,3 +234,63 @@ def test_a_store_that_is_down_is_the_callers_to_know(store: SqliteStore, monkeyp
 @pytest.mark.parametrize(("window", "step"), [(1, 10), (5, 10), (3, 15), (4, 20), (12, 60), (30, 30), (120, 120)])
 def test_steps_are_whole_windows_of_the_agents(window: int, step: int) -> None:
     assert step_of(window * MINUTE) == step * MINUTE
+
+
+# -- what lasts -------------------------------------------------------------------------------------------------------
+def outage(store: SqliteStore, begin: datetime, end: datetime, rows: int = 8) -> None:
+    """Hardly any rows, by ten minutes."""
+    while begin < end:
+        store.create([part(f"less{begin:%d%H%M}", begin, [1.0] * rows, model="delay", seconds=600)])
+        begin += STEP
+
+
+def test_an_anomaly_that_lasts_is_said_to_last_and_when_it_was_taken_for_normal(fortnight: SqliteStore) -> None:
+    forecasts = following(fortnight)
+    forecasts.run(NOW)
+    assert rows_of(forecasts).says() == ""
+    outage(fortnight, NOW, NOW + 2 * ONE_DAY)
+    said = {}
+    for steps in (1, 3, 5, 12, 36, 144, 287):  # fitted anew in between
+        forecasts.run(NOW + steps * STEP)
+        said[steps] = rows_of(forecasts)
+    assert [said[steps].unusual_since for steps in (1, 3)] == [NOW, NOW]
+    assert said[3].says() == "unusual since 15 Mar 12:00 UTC"
+    for steps in (5, 12, 36, 144, 287):
+        level = said[steps].new_level
+        assert level is not None
+        assert (level.since, level.taken_for_normal) == (NOW, NOW + 5 * STEP), steps
+        assert 45 < level.before < 70
+        assert level.after < 20
+    (view,) = (one for one in forecasts.views("delay") if one.outlook.series == "rows")
+    answer = SeriesAnswer.of(view)
+    assert answer.says == view.outlook.says() != ""
+    assert answer.new_level is not None
+    assert answer.new_level.taken_for_normal == NOW + 5 * STEP
+    assert said[12].says().endswith("since 15 Mar 12:00 UTC; taken for normal on 15 Mar 12:50 UTC")
+    restarted = following(fortnight)
+    restarted.run(NOW + 287 * STEP)
+    level = rows_of(restarted).new_level
+    assert level is not None, "found again in the history"
+    assert (level.since, level.taken_for_normal) == (NOW, NOW + 5 * STEP)
+
+
+def test_a_series_that_is_back_has_no_new_level(fortnight: SqliteStore) -> None:
+    forecasts = following(fortnight)
+    forecasts.run(NOW)
+    outage(fortnight, NOW, NOW + 3 * HOUR)
+    traffic(fortnight, NOW + 3 * HOUR, NOW + 12 * HOUR, STEP)
+    forecasts.run(NOW + 3 * HOUR)
+    assert rows_of(forecasts).new_level is not None
+    forecasts.run(NOW + 12 * HOUR)
+    assert rows_of(forecasts).new_level is None
+    restarted = following(fortnight)
+    restarted.run(NOW + 12 * HOUR)
+    assert rows_of(restarted).new_level is None
+
+
+def test_a_fortnight_of_days_and_nights_has_no_new_level(fortnight: SqliteStore) -> None:
+    forecasts = following(fortnight)
+    for hours in range(0, 49, 8):
+        traffic(fortnight, NOW + (hours - 8) * HOUR if hours else NOW, NOW + hours * HOUR, STEP)
+        forecasts.run(NOW + hours * HOUR)
+        assert rows_of(forecasts).new_level is None, hours

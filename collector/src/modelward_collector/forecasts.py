@@ -7,7 +7,7 @@ import threading
 import time
 from array import array
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -65,11 +65,28 @@ STOPPED_AFTER_SECONDS: Final = 900.0
 
 
 @dataclass(frozen=True, slots=True)
+class NewLevel:
+    """A level that did not come back: where the series was, and is, and when that was taken for normal."""
+
+    since: datetime
+    taken_for_normal: datetime
+    before: float
+    after: float
+
+    def says(self) -> str:
+        """In words."""
+        levels = f"at about {self.after:.4g} instead of {self.before:.4g} since {_said(self.since)}"
+        return f"{levels}; taken for normal on {_said(self.taken_for_normal)}"
+
+
+@dataclass(frozen=True, slots=True)
 class Outlook:
     """One series as of its newest point: `at` is when that step ended.
 
     `anomaly` and `forecast` are None while there is too little history; `points_missing` is how many points are needed
-    yet. `season` is what was found to repeat: none, day or week.
+    yet. `season` is what was found to repeat: none, day or week. `unusual_since` is when the run of anomalous points
+    began that the newest one is in, None of one that is not; `new_level` is told for four weeks, until the series is
+    back.
     """
 
     model: str
@@ -81,6 +98,17 @@ class Outlook:
     anomaly: Anomaly | None = None
     forecast: Forecast | None = None
     points_missing: int = 0
+    unusual_since: datetime | None = None
+    new_level: NewLevel | None = None
+
+    def says(self) -> str:
+        """What is unusual about it, in words; "" for nothing."""
+        said = []
+        if self.unusual_since is not None:
+            said.append(f"unusual since {_said(self.unusual_since)}")
+        if self.new_level is not None:
+            said.append(self.new_level.says())
+        return "; ".join(said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,17 +246,27 @@ class Forecasts(Collector):
         newer = traffic(self._store, *key, Span(fine, end), self._step, filled=bool(older))
         begins = [int(points.seconds[0]) for points in (*older.values(), *newer.values())]
         followed = _Followed(until=end, fitted_at=end, first_seen=moment(min(begins)) if begins else end)
+        before = known.states if known is not None else {}
         if known is not None:
             followed.judged = known.judged
         for name in older.keys() | newer.keys():
-            self._begin(key, followed, name, _joined(older.get(name), newer.get(name)), self._step)
+            joined = _joined(older.get(name), newer.get(name))
+            self._begin(key, followed, name, joined, self._step, before.get(name))
         for check in RESULT_CHECKS:
             for name, points in results(self._store, *key, check, Span(start, end)).items():
-                self._begin(key, followed, name, points, HOUR)
+                self._begin(key, followed, name, points, HOUR, before.get(name))
         return followed
 
-    def _begin(self, key: tuple[str, str], followed: _Followed, name: str, points: Points, step: timedelta) -> None:
-        """Fit all but the newest points, then take those in as any later ones."""
+    def _begin(
+        self,
+        key: tuple[str, str],
+        followed: _Followed,
+        name: str,
+        points: Points,
+        step: timedelta,
+        known: ForecastState | None = None,
+    ) -> None:
+        """Fit all but the newest points, then take those in as any later ones; what is `known` of shifts goes on."""
         size, horizon = int(step.total_seconds()), max(1, round(AHEAD / step))
         measure = measure_of(name)
         reviewed = _newest_steps(points, size, followed.judged.get(name))
@@ -244,6 +282,10 @@ class Forecasts(Collector):
             )
         except TooLittleHistoryError:
             return
+        if known is not None:
+            # The history is by the hour, what was followed finer.
+            state = followed.states[name]
+            followed.states[name] = replace(state, seasonal=replace(state.seasonal, shift=known.seasonal.shift))
         self._take(key, followed, name, points)
 
     def _follow(self, key: tuple[str, str], followed: _Followed, end: datetime) -> None:
@@ -295,6 +337,8 @@ class Forecasts(Collector):
             anomaly=anomaly,
             forecast=ahead,
             points_missing=state.points_missing,
+            unusual_since=_unusual_since(judged, state.seconds, state.seasonal.step),
+            new_level=_new_level(state),
         )
         with self._lock:
             followed.states[name] = state
@@ -348,6 +392,28 @@ class Forecasts(Collector):
                 if followed.states[name].seasonal.step == int(HOUR.total_seconds())
                 or outlook.at + AHEAD > followed.until
             ]
+
+
+def _unusual_since(judged: array[float], newest: int, step: int) -> datetime | None:
+    since = None
+    for one in reversed(list(batched(tuple(judged)))):
+        ended, anomalous = int(one[0]), abs(one[-1]) >= ANOMALOUS
+        if not anomalous or (since is None and ended != newest + step):
+            break
+        since = moment(ended - step)
+    return since
+
+
+def _new_level(state: ForecastState) -> NewLevel | None:
+    shift = state.seasonal.shift
+    if shift is None:
+        return None
+    before, after = state.measure.restore(np.array([shift.before, shift.after])).tolist()
+    return NewLevel(moment(shift.since), moment(shift.taken + state.seasonal.step), before, after)
+
+
+def _said(at: datetime) -> str:
+    return f"{at.day} {at:%b %H:%M} UTC"
 
 
 def step_of(agent_window: timedelta) -> timedelta:

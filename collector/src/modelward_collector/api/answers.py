@@ -255,8 +255,21 @@ class JudgedAnswer(BandAnswer):
     anomalous: bool
 
 
+class NewLevelAnswer(Answer):
+    """A level that did not come back, and when it was taken for normal."""
+
+    since: datetime
+    taken_for_normal: datetime
+    before: float
+    after: float
+
+
 class SeriesAnswer(BaseModel):
-    """One series of a model version; `season` is none, day or week, `points_missing` what is needed to forecast."""
+    """One series of a model version; `season` is none, day or week, `points_missing` what is needed to forecast.
+
+    `unusual_since` is when the run of anomalies began that the newest point is in, null of none; `says` has both it and
+    `new_level` in words.
+    """
 
     version: str
     series: str
@@ -265,6 +278,9 @@ class SeriesAnswer(BaseModel):
     value: float
     season: str
     points_missing: int
+    unusual_since: datetime | None
+    new_level: NewLevelAnswer | None
+    says: str
     points: list[JudgedAnswer]
     ahead: list[BandAnswer]
 
@@ -285,6 +301,9 @@ class SeriesAnswer(BaseModel):
             value=outlook.value,
             season=outlook.season,
             points_missing=outlook.points_missing,
+            unusual_since=outlook.unusual_since,
+            new_level=None if outlook.new_level is None else NewLevelAnswer.model_validate(outlook.new_level),
+            says=outlook.says(),
             points=[JudgedAnswer.model_validate(point) for point in view.judged],
             ahead=ahead,
         )

@@ -33,6 +33,10 @@ CLIP: Final = 4.0
 """A residual counts as at most this many scales; a normal one is beyond once in 16,000 points."""
 SHIFT_RUN: Final = 5
 """So many points in a row beyond the clip, on one side, are a new level and not outliers."""
+SHIFT_TOLD_SECONDS: Final = 28 * 86_400
+"""How long a new level is told of."""
+SHIFT_SETTLES_SECONDS: Final = 7 * 86_400
+"""Further shifts to the same side within this time are the same one: a level that lost its season takes some."""
 SEASON_SHIFT: Final = 0.5
 """How much of what repeats itself a period later, beyond the clip, the season takes over at once."""
 RESIDUALS_KEPT: Final = 288
@@ -136,6 +140,24 @@ class LatestWeek:
         return np.stack((self.means[(hours - HOURS_A_DAY) % HOURS_A_WEEK], week), axis=-1)
 
 
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """A level that did not come back: the series left `before` at `since`, and from `taken` on `after` was normal.
+
+    Both are when the step of a point begins, the levels are on the values' scale and without the season.
+    """
+
+    since: int
+    taken: int
+    before: float
+    after: float
+
+    def over(self, level: float, seconds: int) -> bool:
+        """Whether a level is nearer to what was before, or the new one has been there for too long to be news."""
+        back = abs(level - self.before) < abs(level - self.after)
+        return back or seconds - self.taken > SHIFT_TOLD_SECONDS
+
+
 NO_SEASON: Final = SeasonalProfile(Season.NONE, np.zeros(HOURS_A_WEEK))
 
 
@@ -145,8 +167,9 @@ class SeasonalState:
 
     `last`, `fast`, `mid` and `slow` are the value without its season, cleaned of outliers, and moving averages of it
     with ever longer memory. `residuals` are the latest ones against `fast`, in units of `spread` (24,), the factor of
-    the hour of the day. `outliers` is the run of values beyond the clip that the series may be shifting to. `least`
-    is the smallest scale that is told from no noise at all.
+    the hour of the day. `outliers` is the run of values beyond the clip that the series may be shifting to, since
+    `run_since`, and `shift` the newest one that holds. The history begins at `begun`.
+    `least` is the smallest scale that is told from no noise at all.
     """
 
     step: int
@@ -164,6 +187,9 @@ class SeasonalState:
     least: float
     outliers: tuple[float, ...] = ()
     shifted: bool = False
+    begun: int = 0
+    run_since: int = 0
+    shift: Shift | None = None
 
     @property
     def level(self) -> float:
@@ -195,6 +221,12 @@ class SeasonalState:
             self.step,
         )
         averages, outliers, shifted, residual = following
+        run_since = self.run_since if len(outliers) > 1 or shifted else seconds
+        shift = self.shift
+        if shifted and seconds - self.begun >= FEWEST_DAYS * 86_400:
+            shift = _shift_after(shift, Shift(run_since, seconds, self.slow, averages[2]))
+        elif shift is not None and shift.over(averages[2], seconds):
+            shift = None
         residuals = np.append(self.residuals[-RESIDUALS_KEPT + 1 :], residual / factor)
         bound = CLIP * self.scale * factor
         # Against the level, not the season's own hour before: that one would undo what it teaches.
@@ -226,6 +258,8 @@ class SeasonalState:
             scale=max(self.least, robust_scale(residuals)),
             outliers=outliers,
             shifted=shifted,
+            run_since=run_since,
+            shift=shift,
         )
 
     def _spread(self, seconds: int, deviation: float) -> Array:
@@ -275,6 +309,7 @@ def decompose(
     profile, held_out = NO_SEASON, np.zeros(len(values))
     if step <= HOUR:
         profile, held_out = _season(seconds, values, step, np.minimum(whole, HOUR))
+    every, all_plain = seconds, values - held_out
     fine = whole <= step
     if not fine.any():
         fine[-1] = True
@@ -306,6 +341,8 @@ def decompose(
         latest=latest,
         scale=max(least, robust_scale(kept)),
         least=least,
+        begun=int(every[0]),
+        shift=_shift_by_hour(every, all_plain, step, least),
     )
     return Decomposition(seconds, plain, averages, residuals, stretch, state)
 
@@ -375,6 +412,49 @@ def _pass(
         if shifted:
             stretch[i - SHIFT_RUN + 1 :] += 1
     return averages, stretch, residuals
+
+
+def _shift_after(known: Shift | None, shift: Shift) -> Shift | None:
+    """The shift that holds after a further one: none when the series is back, soon after it the same one further on."""
+    if known is None:
+        return shift
+    if known.over(shift.after, shift.taken):
+        return None
+    same_side = (shift.after > known.before) == (known.after > known.before)
+    if same_side and shift.since - known.taken < SHIFT_SETTLES_SECONDS:
+        return replace(known, after=shift.after)
+    return shift
+
+
+def _shift_by_hour(seconds: NDArray[np.int64], plain: Array, step: int, least: float) -> Shift | None:
+    """The shift that a history ends in, found in hours, which is all that is left of most of it; None without one.
+
+    The split that leaves the least squared error, where the levels on its two sides are further apart than what is
+    left of both allows, and the hours next to it show it at once.
+    """
+    size = max(step, HOUR)
+    hours, index = np.unique(seconds // size, return_inverse=True)
+    begins = hours * size
+    if begins[-1] - begins[0] < FEWEST_DAYS * 86_400 or len(hours) < 3 * SHIFT_RUN:
+        return None
+    means = np.bincount(index, weights=plain) / np.bincount(index)
+    sums, n = np.cumsum(means), np.arange(1, len(means) + 1)
+    gained = sums**2 / n + (sums[-1] - sums) ** 2 / np.maximum(1, len(means) - n)
+    fewest = max(SHIFT_RUN, int(np.searchsorted(begins, begins[0] + FEWEST_DAYS * 86_400)))
+    candidates = gained[fewest - 1 : len(means) - SHIFT_RUN]
+    if not len(candidates):
+        return None
+    split = fewest + int(np.argmax(candidates))
+    week = int(np.searchsorted(begins, begins[split] - SHIFT_SETTLES_SECONDS))
+    before, after = float(np.median(means[week:split])), float(np.median(means[split:]))
+    scale = max(least, robust_scale(np.concatenate((means[:split] - before, means[split:] - after))))
+    at_once = float(np.median(means[split : split + SHIFT_RUN]) - np.median(means[split - SHIFT_RUN : split]))
+    if abs(after - before) <= CLIP * scale or at_once * (after - before) <= 0 or abs(at_once) <= CLIP * scale:
+        return None
+    since = int(begins[split])
+    # Point by point it was taken for normal after so many of them.
+    found = Shift(since, since + (SHIFT_RUN - 1) * step, before, after)
+    return None if found.over(after, int(begins[-1])) else found
 
 
 def _of_hour(spread: Array, seconds: NDArray[np.int64]) -> Array:
