@@ -60,6 +60,8 @@ class Since:
         """In words: `since about 09:40 (09:20 to 10:05)`; days are named when they are not today's (UTC)."""
         if self.at is None:
             return f"since before {_moment(start, now)}"
+        if self.low is None and self.high <= start:  # found by an earlier window, of which the start is not known here
+            return f"since about {_moment(self.at, now)} ({_moment(self.high, now, named=True)} at the latest)"
         low = _moment(self.low, now) if self.low is not None else f"before {_moment(start, now)}"
         # After a day that is named, a time alone would be of that day.
         named = self.low is not None and self.low.date() != now.date()
