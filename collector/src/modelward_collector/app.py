@@ -102,7 +102,7 @@ def build(config: CollectorConfig, store: Store | None = None) -> Collector:
         delay=config.agents.delay,
         runner=workers,
     )
-    maintenance = Maintenance(store, MaintenanceSettings.of(config))
+    maintenance = Maintenance(store, MaintenanceSettings.of(config), registry)
     delay = timedelta(0) if clock.replays else config.agents.delay
     forecasts = Forecasts(store, agent_window=config.agents.window, delay=delay)
     metrics.observe(forecasts)

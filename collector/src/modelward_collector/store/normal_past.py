@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from modelward_agent.profile import FeatureProfile, Profile
-from modelward_collector.checks.drift_memory import EPOCH
+from modelward_collector.checks.drift_memory import EPOCH, Memory
 from modelward_collector.checks.window import VOLUME, ReferenceProfile
 from modelward_collector.models import ModelSpec, ReferenceRolling
 from modelward_collector.span import Span
@@ -82,6 +82,22 @@ def normal_stretches(out: Sequence[Span], end: datetime, length: timedelta) -> l
     if end > EPOCH:
         found.append(Span(max(EPOCH, end - length), end))
     return found
+
+
+def reaches_back(memory: Memory, reference: ReferenceRolling, now: datetime) -> datetime:
+    """How far back what a check compares with goes: longer for what drifts, or did, which has as much from before."""
+    end = now - reference.gap
+    found = [_midnight(end - reference.window)]
+    for spans in memory.left_out([], "", []).values():
+        # Of hours of a day the whole day: each hour of it needs another one.
+        days = [Span(_midnight(one.start), _midnight(min(one.end, now)) + _DAY) for one in spans]
+        found += [stretch.start for stretch in normal_stretches(days, end, reference.window)]
+    # An hour that begins within a whole one, and the one that is checked, reach a little further back.
+    return min(found) - _DAY
+
+
+def _midnight(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _step(out: Sequence[Span], stretches: Sequence[Span]) -> timedelta:

@@ -54,13 +54,15 @@ def roll_up(
     *,
     minutes_for: timedelta = timedelta(hours=6),
     hours_for: timedelta = timedelta(days=30),
+    hours_since: datetime | None = None,
     since: datetime = EPOCH,
 ) -> RolledUp:
     """Merge the model's closed hours and days, then delete what they have covered for long enough.
 
     Parts finer than an hour stay for `minutes_for` after the end of what covers them, parts finer than a day for
-    `hours_for`. Only parts from `since` on are looked at. A part that comes late is one more part; several late ones
-    of an hour become a further hour part. Parts whose profile cannot be read stay as they are.
+    `hours_for`, and those of days that end after `hours_since` however old they are. Only parts from `since` on are
+    looked at. A part that comes late is one more part; several late ones of an hour become a further hour part. Parts
+    whose profile cannot be read stay as they are.
     """
     span = Span(since, now)
     parts = store.parts(span, model=model)
@@ -70,7 +72,7 @@ def roll_up(
         if made:
             written += made
             parts = store.parts(span, model=model)
-    gone = list(_superseded(parts, now, minutes_for, hours_for))
+    gone = list(_superseded(parts, now, minutes_for, hours_for, hours_since or now))
     if gone:
         store.delete_parts(gone)
     return RolledUp(written, len(gone))
@@ -146,7 +148,9 @@ def _create(store: Store, documents: Sequence[Document]) -> None:
             logger.error("roll-up %s of %s was rejected: %s", document.id, document.source["model"], created.reason)
 
 
-def _superseded(parts: Sequence[Part], now: datetime, minutes_for: timedelta, hours_for: timedelta) -> Iterator[str]:
+def _superseded(
+    parts: Sequence[Part], now: datetime, minutes_for: timedelta, hours_for: timedelta, hours_since: datetime
+) -> Iterator[str]:
     """Ids of stored parts that are covered by one that readers take, and that nobody needs apart any more."""
     known = {part.id: part for part in parts}
     members = closures(known)
@@ -155,7 +159,8 @@ def _superseded(parts: Sequence[Part], now: datetime, minutes_for: timedelta, ho
             covered = known[its_id]
             level, keep = (HOUR, minutes_for) if covered.seconds < HOUR else (DAY, hours_for)
             # By the end of the whole hour or day, so that all that one part covers goes at once.
-            if _bucket_end(covered, level) + keep <= now:
+            end = _bucket_end(covered, level)
+            if end + keep <= now and (level == HOUR or end <= hours_since):
                 yield its_id
 
 
