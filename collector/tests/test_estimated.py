@@ -25,7 +25,7 @@ from modelward_collector.metrics import series_of
 from modelward_collector.models import ModelSpec
 from modelward_collector.span import Span
 from modelward_collector.stats.intervals import Interval
-from modelward_collector.store.protocol import Document, Labelled, Sampled
+from modelward_collector.store.protocol import Document, Labelled, Sampled, Store
 from modelward_collector.store.sqlite import SqliteStore
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -279,7 +279,7 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
     opened.close()
 
 
-def serve(store: SqliteStore, day: int, random: np.random.Generator, *, labels: bool = True, **world: float) -> None:
+def serve(store: Store, day: int, random: np.random.Generator, *, labels: bool = True, **world: float) -> None:
     """300 predictions of one day, with their labels."""
     features, predicted, came = rows(300, random, **world)
     documents: list[Document] = []

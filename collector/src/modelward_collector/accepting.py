@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+REMEMBERING: Final = (CheckKind.DRIFT, CheckKind.QUALITY, CheckKind.PERFORMANCE)
+"""The checks whose results tell what can be accepted."""
+
 LONGEST_REASON: Final = 500
 """In characters; more would not be read on a page."""
 
@@ -78,8 +81,8 @@ class Accepted:
 def propose(latest: Iterable[CheckResult], asked: Asked, now: datetime) -> list[Acceptance]:
     """The acceptances that what is asked for comes to; nothing is stored.
 
-    `latest` are the newest drift and quality results of the model, of any version. `NotAcceptedError` for what makes no
-    sense.
+    `latest` are the newest results of the model, of any version, of the checks that remember. `NotAcceptedError` for
+    what makes no sense.
     """
     results = _results(list(latest), asked)
     reason = " ".join(asked.reason.split())
@@ -111,7 +114,7 @@ def propose(latest: Iterable[CheckResult], asked: Asked, now: datetime) -> list[
         _check_past("since", asked.since, asked.since, now)
         return [made(asked.since, asked.feature)]
     found = drifting(one for one in results if one.check is CheckKind.DRIFT)
-    for name, since in violating(one for one in results if one.check is CheckKind.QUALITY).items():
+    for name, since in violating(one for one in results if one.check is not CheckKind.DRIFT).items():
         found[name] = max(since, found.get(name, since))
     if asked.feature is not None:
         found = {name: since for name, since in found.items() if name == asked.feature}
@@ -144,7 +147,7 @@ def drifting(results: Iterable[CheckResult]) -> dict[str, datetime]:
 
 
 def violating(results: Iterable[CheckResult]) -> dict[str, datetime]:
-    """What of data quality is not as in the past (`traffic` is its volume), in the findings' order, and since when.
+    """What of data quality (`traffic` is its volume) and performance is not as in the past, and since when.
 
     Of several versions it is the latest moment. What a schema or an expectation forbids cannot be accepted.
     """
@@ -167,7 +170,7 @@ def proposed(context: Context, asked: Asked) -> list[Acceptance]:
     latest = [
         result
         for result in context.store.latest_results()
-        if result.model == asked.model and result.check in (CheckKind.DRIFT, CheckKind.QUALITY)
+        if result.model == asked.model and result.check in REMEMBERING
     ]
     return propose(latest, asked, context.clock.now())
 
@@ -175,21 +178,22 @@ def proposed(context: Context, asked: Asked) -> list[Acceptance]:
 def accept(context: Context, said: Sequence[Acceptance]) -> Accepted:
     """Store them, and check the model's drift anew at once, so that what was accepted is quiet at once.
 
-    The same goes for data quality where it is not as in the past. Once stored they stay: a check that fails is told in
-    `problem`, and runs again when it is due.
+    The same goes for data quality and performance that are not as in the past. Once stored they stay: a check that
+    fails is told in `problem`, and runs again when it is due.
     `AcceptanceRefusedError` or `StoreUnavailableError` when they could not be stored.
     """
     stored.accept(context.store, *said)
     results: list[CheckResult] = []
     problem = ""
     try:
-        unwell = {
-            one.model for one in context.store.latest_results() if one.check is CheckKind.QUALITY and violating([one])
-        }
+        unwell = [
+            (one.model, one.check)
+            for one in context.store.latest_results()
+            if one.check is not CheckKind.DRIFT and violating([one])
+        ]
         for model in dict.fromkeys(one.model for one in said):
-            results += context.engine.run(model, CheckKind.DRIFT)
-            if model in unwell:
-                results += context.engine.run(model, CheckKind.QUALITY)
+            for check in (CheckKind.DRIFT, *dict.fromkeys(check for its_model, check in unwell if its_model == model)):
+                results += context.engine.run(model, check)
     except StoreUnavailableError as error:
         logger.warning("accepted, and the drift check could not follow: %s", error)
         problem = str(error)

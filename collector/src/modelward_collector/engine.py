@@ -29,6 +29,7 @@ from modelward_collector.checks.drift_memory import (
 from modelward_collector.checks.drift_reference import PreparedReference, prepare_reference
 from modelward_collector.checks.health import check_health
 from modelward_collector.checks.performance import check_performance
+from modelward_collector.checks.performance_past import PerformancePast
 from modelward_collector.checks.quality import Past as QualityPast
 from modelward_collector.checks.quality import check_quality
 from modelward_collector.checks.result import CheckKind, CheckResult, Status
@@ -65,6 +66,9 @@ REFERENCE_MAX_AGE_SECONDS = 600.0
 """A reference taken from production is read again after this time, since late profiles may have come."""
 
 YOUNG = timedelta(days=3)
+
+REMEMBERING = (CheckKind.DRIFT, CheckKind.QUALITY, CheckKind.PERFORMANCE)
+"""The checks that compare with the past, and remember what is not as it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +144,7 @@ class Engine:
         if after is None:
             return
         for result in results:
-            if result.check in (CheckKind.DRIFT, CheckKind.QUALITY):
+            if result.check in REMEMBERING:
                 for one in adoptions(result, after):
                     accept(self._store, one)
 
@@ -371,12 +375,17 @@ class Loader:
         known = sorted(set(labelled.version))
         versions = known + self._estimating.young_versions(task.spec, task.span, known)
         versions = versions or self._latest_version(task.spec.model)
+        born = {one.version: one.first_seen for one in self._store.seen_models() if one.model == task.spec.model}
+        accepted = acceptances(self._store, task.spec.model, until=task.now)
 
         def judge(version: str) -> CheckResult:
             classifies = task.spec.task is ModelTask.CLASSIFICATION
             reference = self.reference(task.spec, version, task.span) if classifies else None
-            estimates = self._estimating.estimates(task.spec, version, task.span)
-            return check_performance(task.spec, version, task.span, labelled, reference, estimates)
+            past = PerformancePast.of(self._remembering(task, version))
+            memory = accepted_now(past.memory, accepted, version)
+            past = replace(past, memory=memory, accepted=accepted, begun=born.get(version))
+            estimates = self._estimating.estimates(task.spec, version, task.span, past.left_out(version))
+            return check_performance(task.spec, version, task.span, labelled, reference, estimates, past, task.now)
 
         return {version: partial(judge, version) for version in versions}
 

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -47,12 +47,15 @@ class Estimating:
         self._lock = threading.Lock()
         self._learned: OrderedDict[str, tuple[float, Estimator | None]] = OrderedDict()
 
-    def estimates(self, spec: ModelSpec, version: str, judged: Span) -> Estimates | None:
+    def estimates(self, spec: ModelSpec, version: str, judged: Span, left_out: Sequence[Span] = ()) -> Estimates | None:
         """What labels do not show of the version; None where no reference has labels to learn from.
+
+        Nothing is learned from what is `left_out`; of a reference that is not the model's own past that is only what
+        was before a new normal, and then it is learned from the traffic since.
 
         `judged` is the window whose labels are in; the newest is as long and ends a label delay later.
         """
-        estimator = self._estimator(spec, version, judged)
+        estimator = self._estimator(spec, version, judged, left_out)
         if estimator is None:
             return None
         delay = spec.checks.performance.label_delay
@@ -104,11 +107,13 @@ class Estimating:
         # no rows are kept of this model: its profile tells what it can
         return estimator.from_scores(load_window(self._store, spec.model, newest, version=version).profile(version))
 
-    def _estimator(self, spec: ModelSpec, version: str, judged: Span) -> Estimator | None:
+    def _estimator(
+        self, spec: ModelSpec, version: str, judged: Span, left_out: Sequence[Span] = ()
+    ) -> Estimator | None:
         if isinstance(spec.reference, ReferenceRolling):
             # a rolling reference moves on once a day
             judged = Span(_day(judged.start), judged.end)
-        key = _key(spec, version, judged)
+        key = f"{_key(spec, version, judged)}\n{[*left_out]!r}"
         with self._lock:
             found = self._learned.get(key)
             if found is not None:
@@ -116,16 +121,18 @@ class Estimating:
                 if time.monotonic() - found[0] < keep:
                     self._learned.move_to_end(key)
                     return found[1]
-        learned = self._read_and_learn(spec, version, judged)
+        learned = self._read_and_learn(spec, version, judged, left_out)
         with self._lock:
             self._learned[key] = (time.monotonic(), learned)
             while len(self._learned) > KEPT:
                 self._learned.popitem(last=False)
         return learned
 
-    def _read_and_learn(self, spec: ModelSpec, version: str, judged: Span) -> Estimator | None:
+    def _read_and_learn(
+        self, spec: ModelSpec, version: str, judged: Span, left_out: Sequence[Span]
+    ) -> Estimator | None:
         try:
-            reference = load_labelled_reference(self._store, spec, judged, version, REFERENCE_ROWS)
+            reference = load_labelled_reference(self._store, spec, judged, version, REFERENCE_ROWS, left_out)
         except (SampleFileError, OSError) as error:
             # what labels show is worth having without it
             logger.warning("model %s: its performance is not estimated: %s", spec.model, error)

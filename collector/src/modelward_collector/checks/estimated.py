@@ -346,7 +346,7 @@ def _against_reference(name: str, here: Interval, estimates: Estimates) -> Findi
     worse = _worse_than(name, here, bound)
     said = f"{name} {_said(here)}; in the reference {_said(known)}"
     said += ", which is worse than chance and the reference's own ups and downs allow" if worse else ""
-    detail = {"reference": _ends(known), **_ends(here)}
+    detail = {"reference": _ends(known), **_ends(here), "higher_is_better": sign < 0}
     status = Status.WARNING if worse else Status.OK
     return Finding(name, "reference", status, said, value=here.estimate, threshold=bound, detail=detail)
 
@@ -363,7 +363,13 @@ def _concept(name: str, here: Interval, expected: Interval, reference: Interval)
         )
     else:
         said = f"{name} is {_said(here)}, as the inputs explain: {_said(expected)}"
-    detail = {"expected": _ends(expected), "data_drift": data, "concept_drift": concept, **_ends(here)}
+    detail = {
+        "expected": _ends(expected),
+        "data_drift": data,
+        "concept_drift": concept,
+        **_ends(here),
+        "higher_is_better": name in HIGHER_IS_BETTER,
+    }
     status = Status.WARNING if drifted else Status.OK
     return Finding(name, "concept_drift", status, said, value=concept, threshold=0.0, detail=detail)
 

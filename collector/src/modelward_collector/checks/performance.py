@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from modelward_collector.checks.answers import HIGHER_IS_BETTER, Answers, classification, regression, task_of
 from modelward_collector.checks.estimated import Estimates
+from modelward_collector.checks.performance_past import PerformancePast
 from modelward_collector.checks.result import CheckKind, CheckResult, Finding, Status, worst
 from modelward_collector.checks.window import ReferenceProfile
 from modelward_collector.models import ModelSpec, Task, Threshold
@@ -34,20 +35,25 @@ def check_performance(
     labelled: Labelled,
     reference: ReferenceProfile | None = None,
     estimates: Estimates | None = None,
+    past: PerformancePast | None = None,
+    now: datetime | None = None,
 ) -> CheckResult:
     """Hold one version's labelled predictions, made in the span, against the model's thresholds.
 
     `labelled` may hold other versions' rows too. A threshold is broken for certain (`critical`) when the metric's whole
     95% interval is beyond it, and perhaps (`warning`) when the estimate is. Fewer labels than `min_labels` judge
     nothing. `reference` names the classes that the window may lack. `estimates` are what is known without labels, and
-    what labels are compared with; alone they make no result worse than a warning.
+    what labels are compared with; alone they make no result worse than a warning. With a `past` what is worse than it
+    was is said for as long as it lasts; `now` is when the check runs.
     """
+    past = past or PerformancePast()
+    estimates = past.frozen(estimates, span)
     rows = np.array([mine == version for mine in labelled.version], dtype=np.bool_)
     told = rows & labelled.labelled
     counts = _Counts.of(labelled, rows, told)
     task = spec.task or task_of(labelled, told)
     fewest = spec.checks.performance.min_labels
-    base = _Base(spec, version, span, counts, estimates)
+    base = _Base(spec, version, span, counts, estimates, past, now or span.end)
     if counts.labels < fewest or task is None:
         said = f"{counts.said()} in; {fewest:,} are needed"
         waiting = Finding("labels", "labels", Status.NO_DATA, said, value=float(counts.labels), threshold=float(fewest))
@@ -70,8 +76,9 @@ def check_performance(
     findings += _segments(answers, metrics, thresholds, fewest)
     if estimates is not None:
         findings += estimates.findings(span, metrics, thresholds, answers.main)
+    findings, memory = base.remembering(findings)
     status = worst(*(finding.status for finding in findings if finding.status is not Status.NO_DATA))
-    return base.result(status, _summary(findings, metrics, answers, counts), tuple(findings), metrics)
+    return base.result(status, _summary(findings, metrics, answers, counts), tuple(findings), metrics, memory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +114,14 @@ class _Base:
     span: Span
     counts: _Counts
     estimates: Estimates | None
+    past: PerformancePast
+    now: datetime
+
+    def remembering(self, findings: Sequence[Finding]) -> tuple[list[Finding], dict[str, Any]]:
+        """The findings in the light of what came before, and what is to be remembered."""
+        return self.past.told(
+            self.spec, self.version, self.span, self.now, findings, self.estimates, self.counts.labels
+        )
 
     def without_labels(self, said: str, findings: tuple[Finding, ...]) -> CheckResult:
         """Too few labels to judge by; what is estimated may be a warning all the same."""
@@ -114,15 +129,29 @@ class _Base:
             thresholds = self.spec.checks.performance.thresholds
             estimated = self.estimates.findings(self.span, {}, thresholds, "")
             findings += tuple(estimated)
+        told, memory = self.remembering(findings)
+        lasting = [finding for finding in told if "episode" in finding.detail]
+        findings = tuple(told)
+        if self.estimates is not None:
+            estimated = [*lasting, *estimated]
             broken = [finding for finding in estimated if finding.status is Status.WARNING]
             main = next((finding for finding in [*broken, *estimated]), None)
             said = said if main is None else f"{main.message} ({said})"
         return self.result(
-            worst(*(finding.status for finding in findings if finding.status is not Status.OK)), said, findings, {}
+            worst(*(finding.status for finding in findings if finding.status is not Status.OK)),
+            said,
+            findings,
+            {},
+            memory,
         )
 
     def result(
-        self, status: Status, summary: str, findings: tuple[Finding, ...], metrics: Mapping[str, Interval]
+        self,
+        status: Status,
+        summary: str,
+        findings: tuple[Finding, ...],
+        metrics: Mapping[str, Interval],
+        memory: Mapping[str, Any],
     ) -> CheckResult:
         numbers = {
             "labels": float(self.counts.labels),
@@ -145,6 +174,7 @@ class _Base:
             rows=self.counts.predictions,
             findings=findings,
             numbers=numbers,
+            memory=memory,
         )
 
 

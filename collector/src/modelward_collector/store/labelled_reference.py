@@ -3,35 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from modelward_agent.profile.sample import read_sample, sample_path
-from modelward_collector.models import ModelSpec, ReferenceFile, ReferenceSpan
+from modelward_collector.models import ModelSpec, ReferenceFile, ReferenceRolling, ReferenceSpan
 from modelward_collector.span import Span
 from modelward_collector.store import shape
+from modelward_collector.store.normal_past import begins_anew, normal_stretches
 from modelward_collector.store.protocol import Labelled, Sampled, Store
 
 
 def load_labelled_reference(
-    store: Store, spec: ModelSpec, window_span: Span, version: str, limit: int
+    store: Store, spec: ModelSpec, window_span: Span, version: str, limit: int, left_out: Sequence[Span] = ()
 ) -> Sampled | None:
     """At most `limit` of the reference's rows in time order, some of them labelled; None where there is no sample.
+
+    Of a rolling one without those of what is `left_out`, for which as much is read from before it. Where a new normal
+    has begun it is the version's own traffic since then.
 
     `SampleFileError` or OSError for a sample that cannot be read.
     """
     reference = spec.reference
+    if begins_anew(left_out):
+        reference = reference if isinstance(reference, ReferenceRolling) else ReferenceRolling(kind="rolling")
     if isinstance(reference, ReferenceFile):
         path = sample_path(reference.path)
         return _of_file(path, limit) if path.exists() else None
     if isinstance(reference, ReferenceSpan):
         span = Span(reference.start.astimezone(UTC), reference.end.astimezone(UTC))
         return store.sampled(span, model=spec.model, version=reference.version, limit=limit)
-    end = window_span.start - reference.gap
-    return store.sampled(Span(end - reference.window, end), model=spec.model, version=version, limit=limit)
+    end = window_span.start - (timedelta(0) if begins_anew(left_out) else reference.gap)
+    stretches = normal_stretches(left_out, end, reference.window)
+    if not stretches:
+        return None
+    whole = Span(min(one.start for one in stretches), max(one.end for one in stretches))
+    sampled = store.sampled(whole, model=spec.model, version=version, limit=limit)
+    return sampled if len(stretches) == 1 else _within(sampled, stretches)
+
+
+def _within(sampled: Sampled, stretches: Sequence[Span]) -> Sampled:
+    """The rows of the stretches alone."""
+    at = sampled.labelled.timestamp
+    kept = np.zeros(len(at), dtype=np.bool_)
+    for one in stretches:
+        kept |= (at >= one.start.timestamp()) & (at < one.end.timestamp())
+    rows = np.flatnonzero(kept).tolist()
+    labelled = sampled.labelled
+    columns: dict[str, Any] = {}
+    for name in labelled.__dataclass_fields__:
+        column = getattr(labelled, name)
+        if isinstance(column, np.ndarray):
+            columns[name] = column[kept]
+        elif isinstance(column, list):
+            columns[name] = [column[row] for row in rows]
+    columns |= {"total": len(rows), "total_labelled": int(columns["labelled"].sum())}
+    return Sampled(replace(labelled, **columns), [sampled.features[row] for row in rows])
 
 
 def _of_file(path: Path, limit: int) -> Sampled:

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from scipy import stats
 
-from modelward_agent.durations import format_duration
 from modelward_agent.profile import FeatureProfile, Profile
 from modelward_collector.checks.acceptance import Acceptance
 from modelward_collector.checks.drift_memory import (
@@ -26,6 +25,7 @@ from modelward_collector.checks.drift_memory import (
     remembered,
     to_document,
 )
+from modelward_collector.checks.lasting import aged, settled, unseen, words_of
 from modelward_collector.checks.quality.expectation import SIGNIFICANCE
 from modelward_collector.checks.quality.features import FEATURE_RULES
 from modelward_collector.checks.quality.judged import Judged, count_of
@@ -118,7 +118,7 @@ class Remembering:
                 violations.setdefault(subject_key(side, finding.subject), []).append(index)
         for key in [key for key in violations if self._explained(key)]:
             for index in violations.pop(key):
-                told[index] = _settled(told[index], "of before what was accepted or is over")
+                told[index] = settled(told[index], "of before what was accepted or is over")
         fresh = [key for key in violations if self.past.memory.open(key) is None and key != VOLUME]
         learning: set[str] = set()
         if fresh and self._rolling and self.judged.rows:
@@ -129,7 +129,7 @@ class Remembering:
                         learning.add(key)
                         told[index] = _learning(told[index], days[key])
                     elif days[key] >= LIKE_DAYS and (key, told[index].test) not in still:
-                        told[index] = _settled(told[index], "as it is at these hours")
+                        told[index] = settled(told[index], "as it is at these hours")
                         violations[key].remove(index)
         episodes = dict(self.past.memory.episodes)
         said: dict[str, dict[str, Any]] = {}
@@ -150,11 +150,11 @@ class Remembering:
                 continue
             if worst is None:
                 said[key] = dict(self.past.said.get(key, {}))
-                told += [_unseen(said[key], open_one, self.judged.rows)] if said[key] else []
+                told += [unseen(said[key], open_one, count_of(self.judged.rows, "row"))] if said[key] else []
             else:
                 said[key] = self._words(key, worst)
                 for index in violations[key]:
-                    told[index] = _aged(told[index], open_one, self.now)
+                    told[index] = aged(told[index], open_one, self.now)
         return told, {**to_document(Memory(episodes)), "said": said}
 
     # -- what is seen -------------------------------------------------------------------------------------------
@@ -211,15 +211,7 @@ class Remembering:
         return bool(p < SIGNIFICANCE)
 
     def _words(self, key: str, worst: Finding) -> dict[str, Any]:
-        words: dict[str, Any] = {
-            "subject": worst.subject,
-            "test": worst.test,
-            "status": worst.status.value,
-            "message": worst.message,
-            "value": worst.value,
-            "threshold": worst.threshold,
-            "least": worst.value or 0.0,
-        }
+        words = {**words_of(worst), "least": worst.value or 0.0}
         before = self.past.said.get(key) if self.past.memory.open(key) is not None else None
         if before is not None and before["test"] == worst.test:
             words["least"] = min(words["least"], before["least"])
@@ -280,13 +272,6 @@ def _merged(profiles: Sequence[Profile], side: str, name: str) -> FeatureProfile
     return total
 
 
-# -- how it is said ---------------------------------------------------------------------------------------------------
-
-
-def _settled(finding: Finding, why: str) -> Finding:
-    return replace(finding, status=Status.OK, message=f"{finding.message}; {why}")
-
-
 def _learning(finding: Finding, days: int) -> Finding:
     if finding.status is Status.CRITICAL:
         return finding
@@ -294,43 +279,3 @@ def _learning(finding: Finding, days: int) -> Finding:
         f"{finding.message}; still learning: {count_of(days, 'such day')} known at these hours, {LIKE_DAYS} are needed"
     )
     return replace(finding, status=Status.LEARNING, message=said)
-
-
-def _aged(finding: Finding, episode: Episode, now: datetime) -> Finding:
-    said = finding.message
-    if now - episode.start > 2 * episode.length:
-        said += f"; {_since(episode, now)}"
-    return replace(finding, since=episode.start, message=said, detail={**finding.detail, "episode": _detail(episode)})
-
-
-def _unseen(words: Mapping[str, Any], episode: Episode, rows: int) -> Finding:
-    """What goes on as far as is known, while this window cannot tell."""
-    said = f"{words['message']}; last seen {_moment(episode.seen)}, not over as far as {count_of(rows, 'row')} can tell"
-    return Finding(
-        words["subject"],
-        words["test"],
-        Status(words["status"]),
-        f"{said}; since {_moment(episode.start)}",
-        value=words["value"],
-        threshold=words["threshold"],
-        since=episode.start,
-        detail={"episode": _detail(episode), "unseen_now": True},
-    )
-
-
-def _detail(episode: Episode) -> dict[str, Any]:
-    return {"start": episode.start.isoformat(), "said": episode.said.isoformat(), "seen": episode.seen.isoformat()}
-
-
-def _since(episode: Episode, now: datetime) -> str:
-    """ "for 60 days, since 30 Jan 14:00 UTC"."""
-    lasted = now - episode.start
-    unit = timedelta(days=1) if lasted >= timedelta(days=2) else timedelta(hours=1)
-    whole = lasted // unit * unit
-    if whole:
-        return f"for {format_duration(whole)}, since {_moment(episode.start)}"
-    return f"since {_moment(episode.start)}"
-
-
-def _moment(at: datetime) -> str:
-    return f"{at.day} {at:%b %H:%M} UTC"
