@@ -122,7 +122,7 @@ VIOLET: Final = "#B084F5"
 GREY: Final = "#98A8C3"
 """Red is for what is bad and nothing else, grey for what says neither; amber is the yellow that numbers are read in."""
 
-STATUSES: Final = {"ok": GREEN, "no_data": GREY, "warning": YELLOW, "critical": RED, "error": VIOLET}
+STATUSES: Final = {"ok": GREEN, "no_data": GREY, "learning": BLUE, "warning": YELLOW, "critical": RED, "error": VIOLET}
 LEVELS: Final = {"debug": GREY, "info": BLUE, "notice": BLUE, "warning": YELLOW, "error": RED, "critical": VIOLET}
 SEVERITIES: Final = {"1": RED, "2": ORANGE, "3": YELLOW, "4": GREY}
 

@@ -202,6 +202,7 @@ def _checks() -> Line:
                 "be carried out.",
                 Query(runs("ok"), "OK"),
                 Query(runs("no_data"), "No data"),
+                Query(runs("learning"), "Still learning"),
                 Query(runs("warning"), "Warning"),
                 Query(runs("critical"), "Critical"),
                 Query(runs("error"), "Failed"),
@@ -211,6 +212,7 @@ def _checks() -> Line:
                 styles=[
                     Style("OK", OK_FILL),
                     Style("No data", SILENT),
+                    Style("Still learning", TEAL),
                     Style("Warning", WARNING),
                     Style("Critical", BAD),
                     Style("Failed", FAILED),

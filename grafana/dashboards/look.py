@@ -63,7 +63,7 @@ SILENT_FILL: Final = "#4A4C54"
 
 STATES: Final = (
     ("OK", OK_FILL),
-    ("No data", SILENT_FILL),
+    ("No verdict yet", SILENT_FILL),
     ("Warning", WARNING_FILL),
     ("Critical", BAD_FILL),
     ("Check failed", FAILED_FILL),

@@ -86,7 +86,7 @@ def slow_share(chosen: str, span: str, by: str = "") -> str:
 
 
 def model_standing(chosen: str, by: str = "model") -> str:
-    """The worst status of a model's checks, 0 to 4; no data counts only where there is nothing else."""
+    """The worst status of a model's checks, 0 to 4; no verdict yet counts only where there is nothing else."""
     status = f'modelward_check_status{{{chosen}, model!=""}}'
     return f"max by ({by}) ({status} != 1) or max by ({by}) ({status})"
 

@@ -173,6 +173,7 @@ DASHBOARD = Dashboard(
                 (
                     count("Runs"),
                     count("No data", "status: no_data"),
+                    count("Learning", "status: learning"),
                     count("Failed", "status: error"),
                     percentile("Duration p95", "duration_seconds", 95, SECONDS),
                 ),
