@@ -350,6 +350,24 @@ def test_drift_in_one_segment_is_found_there(draw: np.random.Generator) -> None:
     assert check(reference, traffic(300, 0)).status is Status.OK
 
 
+def test_what_was_accepted_is_not_held_against_the_segments_of_before(draw: np.random.Generator) -> None:
+    def traffic(n: int, shift: float) -> dict[Segment, Profile]:
+        regions = ("eu", "us")
+        return {
+            (("region", one),): profile({name: draw.normal(shift, 1.0, n) for name in ("age", "size")})
+            for one in regions
+        }
+
+    segments = traffic(2_000, 0)
+    before = prepare_reference(reference_of(merged(segments.values()), segments=segments))
+    since = prepare_reference(reference_of(merged(traffic(2_000, 1.0).values())))
+    accepted = before.renewed(frozenset({"features/age"}), since)
+    found = check(accepted, traffic(500, 1.0)).findings
+    assert {finding.subject for finding in found if finding.segment} == {"size"}
+    assert [finding.subject for finding in found if not finding.segment and finding.status.flagged] == ["size"]
+    assert not check(before.renewed(None, since), traffic(500, 1.0)).status.flagged
+
+
 # -- over time ------------------------------------------------------------------------------------------------------
 
 

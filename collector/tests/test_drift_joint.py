@@ -149,3 +149,11 @@ def test_a_pattern_that_the_reference_contains_is_no_drift(draw: np.random.Gener
         found = joint_of(check(reference, traffic(draw, 2_000, rho=0.1 if number % 7 > 4 else 0.7), day=number))
         assert found.status is Status.OK, found.message
     assert joint_of(check(reference, traffic(draw, 2_000, rho=-0.7))).status is Status.WARNING
+
+
+def test_how_features_move_together_is_compared_with_what_was_accepted(draw: np.random.Generator) -> None:
+    before, since = reference_of(traffic(draw, 20_000)), reference_of(traffic(draw, 20_000, rho=0.0))
+    now = traffic(draw, 1_000, rho=0.0)
+    assert joint_of(check(before.renewed(frozenset({"features/amount"}), since), now)).status is Status.WARNING
+    assert joint_of(check(before.renewed(frozenset({"(joint)"}), since), now)).status is Status.OK
+    assert joint_of(check(before.renewed(None, since), now)).status is Status.OK

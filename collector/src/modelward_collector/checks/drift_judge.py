@@ -363,8 +363,12 @@ def _judge_segments(
     rate: float,
     learned: float,
 ) -> list[tuple[dict[str, str], Judged]]:
-    """What drifts in which segment, adjusted over all segments and features, strongest first."""
-    if not segments:
+    """What drifts in which segment, adjusted over all segments and features, strongest first.
+
+    What segments were like is known over the whole reference alone: what has another normal since is passed over.
+    """
+    wanted = [(side, name) for side, name in wanted if not prepared.anew(side, name)]
+    if not segments or not wanted:
         return []
     everything = []
     for where, profile in segments:

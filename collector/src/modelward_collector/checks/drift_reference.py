@@ -69,6 +69,15 @@ class PreparedReference:
         other._fresh, other._renewed = fresh, keys
         return other
 
+    def anew(self, side: str, name: str) -> bool:
+        """Whether another normal has begun for the subject since some of this reference's traffic."""
+        key = subject_key(side, name)
+        if self._renewed is None or key in self._renewed:
+            return True
+        windows = self.reference.windows
+        spans = self.reference.left_out.get(key, ())
+        return bool(windows) and any(out.start <= _EPOCH and out.end > windows[0][0].start for out in spans)
+
     @property
     def total(self) -> Profile:
         """All of the reference's traffic."""
@@ -173,8 +182,14 @@ class PreparedReference:
             kept = kept[-most:]
         return kept, out
 
+    def _together_anew(self) -> PreparedReference | None:
+        """What tells how features move together, where another normal of that has begun."""
+        return self._fresh if self._renewed is None or JOINT in self._renewed else None
+
     def joint(self, span: Span) -> CoMoments | None:
         """How features move together in what is normal; None when the reference does not know."""
+        if (fresh := self._together_anew()) is not None:
+            return fresh.joint(span)
         key = _phase(span)
         if key not in self._joints:
             alike = self.alike(span)
@@ -192,6 +207,8 @@ class PreparedReference:
 
     def joint_scatter(self, span: Span) -> Mapping[tuple[str, str], float]:
         """How the correlations of pairs vary over such windows: standard deviations of Fisher's z."""
+        if (fresh := self._together_anew()) is not None:
+            return fresh.joint_scatter(span)
         key = _phase(span)
         found = self._joint_scatters.get(key)
         if found is None:
@@ -204,6 +221,8 @@ class PreparedReference:
 
     def dependence(self, span: Span) -> Dependence | None:
         """How features depend on each other in what is normal; None when the reference does not know."""
+        if (fresh := self._together_anew()) is not None:
+            return fresh.dependence(span)
         key = _phase(span)
         if key not in self._dependences:
             alike = self.alike(span)
@@ -221,6 +240,8 @@ class PreparedReference:
 
     def dependence_scatter(self, span: Span) -> Mapping[Term, float]:
         """How that varies over such windows: by term a standard deviation of its correlation."""
+        if (fresh := self._together_anew()) is not None:
+            return fresh.dependence_scatter(span)
         key = _phase(span)
         found = self._dependence_scatters.get(key)
         if found is None:
