@@ -112,9 +112,9 @@ def odd_windows(findings: Iterable[Finding]) -> list[OddWindow]:
     for finding in findings:
         detail = finding.detail
         listed = detail.get("odd", ())
-        # Where kinds of days differ, those that are compared are not all others.
-        compared = re.match(r"\d+", str(detail.get("compared_with") or "")) if "kinds" not in detail else None
-        others = int(compared.group()) + len(listed) - 1 if compared else None
+        # Of weekdays it is not known how many days of other kinds there were.
+        compared = re.match(r"(\d+) (days|stretches)\b", str(detail.get("compared_with") or ""))
+        others = int(compared[1]) + len(listed) - 1 if compared else None
         for span, one in zip(spans_of(detail, "odd"), listed, strict=True):
             whats, features, _ = found.setdefault(span, ([], [], others))
             if one["what"] not in whats:
