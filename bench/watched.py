@@ -92,11 +92,8 @@ class Watched:
             self._collector.maintenance.run(start + timedelta(minutes=10))
 
     def check(self, at: datetime) -> Said:
-        """The drift check of that moment; one that fails raises, since nothing is measured by it."""
-        results = self._collector.context.engine.run(MODEL, CheckKind.DRIFT, at)
-        for result in results:
-            if result.status.value == "error":
-                raise RuntimeError(f"{at}: {result.summary}")
+        """What the drift check of that moment says."""
+        results = self.results(at)
         findings = [finding for result in results for finding in result.findings if finding.status.value in FLAGGED]
         return Said(
             round((at - self._begin) / HOUR),
@@ -104,6 +101,14 @@ class Watched:
             frozenset(finding.subject for finding in findings),
             tuple(f"{finding.subject}: {finding.status.value}: {finding.message}" for finding in findings),
         )
+
+    def results(self, at: datetime) -> list[CheckResult]:
+        """The drift check of that moment; one that fails raises, since nothing is measured by it."""
+        results = self._collector.context.engine.run(MODEL, CheckKind.DRIFT, at)
+        for result in results:
+            if result.status.value == "error":
+                raise RuntimeError(f"{at}: {result.summary}")
+        return results
 
     def accept(self, accepting: Accepting, at: datetime) -> None:
         """What people do on the console."""

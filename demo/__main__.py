@@ -24,6 +24,7 @@ from typing import Any
 import pandas as pd
 
 from demo import flights
+from demo.accepting import LOOK_EVERY_SECONDS, Accepting
 from demo.replay import replay
 from modelward_agent import Recorder
 from modelward_agent.profile import profile, wire
@@ -67,6 +68,7 @@ def _run(options: argparse.Namespace) -> None:
         print(url, flush=True)
         print(
             f"  The page of {MODEL} shows what has changed since January: {url}models/{MODEL}\n"
+            "  In April a month of flights to other places is accepted as the new normal; nothing else is.\n"
             f"  Replaying 2013 at {options.speed:g} {'day' if options.speed == 1 else 'days'} a second; "
             "Ctrl-C ends it.\n",
             flush=True,
@@ -199,17 +201,29 @@ def _watch(rows: pd.DataFrame, model: Any, options: argparse.Namespace, child: s
         rows = rows[rows["departed"] < until].reset_index(drop=True)
     in_place = sys.stdout.isatty()
     shown = 0.0
-    with Recorder(MODEL, VERSION, journal=HOME / "journal") as recorder:
-        for progress in replay(rows, model, recorder, days_per_second=options.speed):
-            if child.poll() is not None:
-                raise SystemExit(f"\nmodelward: it ended by itself; see {LOG}")
-            if time.monotonic() - shown >= (0.25 if in_place else 5.0):
-                shown = time.monotonic()
-                _show(progress.moment, progress.predictions, progress.actuals, in_place=in_place)
-        _show(progress.moment, progress.predictions, progress.actuals, in_place=in_place)
-    if not options.exit:
+    with contextlib.closing(Accepting(HOME / "modelward.db", MODEL)) as accepting:
+        with Recorder(MODEL, VERSION, journal=HOME / "journal") as recorder:
+            for progress in replay(rows, model, recorder, days_per_second=options.speed):
+                if child.poll() is not None:
+                    raise SystemExit(f"\nmodelward: it ended by itself; see {LOG}")
+                _accept(accepting, in_place=in_place)
+                if time.monotonic() - shown >= (0.25 if in_place else 5.0):
+                    shown = time.monotonic()
+                    _show(progress.moment, progress.predictions, progress.actuals, in_place=in_place)
+            _show(progress.moment, progress.predictions, progress.actuals, in_place=in_place)
+        if options.exit:
+            return
         print("\n  The year is over. Modelward stays up until Ctrl-C.", flush=True)
-        signal.pause()
+        while True:  # the checks may be some way behind a fast replay
+            _accept(accepting, in_place=False)
+            time.sleep(LOOK_EVERY_SECONDS)
+
+
+def _accept(accepting: Accepting, *, in_place: bool) -> None:
+    said = accepting.look()
+    if said is not None:
+        line = f"  {said.at:%d %b %Y}   accepted by {said.by}: {said.describe()}"
+        print(f"\n{line}" if in_place else line, flush=True)
 
 
 def _show(moment: pd.Timestamp, predictions: int, actuals: int, *, in_place: bool) -> None:

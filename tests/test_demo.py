@@ -109,6 +109,28 @@ def test_the_drift_of_the_year_is_found_named_and_dated(demo: Demo) -> None:
     assert "2013-02-01" <= temperature["since"] <= "2013-06-05"
 
 
+def test_a_drift_that_is_meant_is_accepted_and_quiet_from_then_on(demo: Demo) -> None:
+    def accepted() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = demo.get(f"models/{MODEL}/acceptances")["items"]
+        return found
+
+    (acceptance,) = demo.wait_for(accepted, "acceptance")
+    assert (acceptance["feature"], acceptance["by"], acceptance["kind"]) == ("dest", "demo", "new_normal")
+    assert "2013-02-20" <= acceptance["since"] <= "2013-03-20"
+    assert "2013-04-01" <= acceptance["at"] <= "2013-05-01"
+    assert acceptance["reason"]
+    assert sum("accepted by demo" in line for line in demo.lines) == 1
+
+    def later() -> list[dict[str, Any]]:
+        return [result for result in demo.results("drift") if result["end"] >= "2013-05-20"]
+
+    (newest, *_) = demo.wait_for(later, "drift checks after the acceptance")
+    of_it = [finding for finding in newest["findings"] if finding["subject"] == "dest"]
+    assert [finding["status"] for finding in of_it] in (["ok"], ["learning"])
+    assert of_it[0]["detail"]["compared_with"] != "", "its own traffic since then"
+    assert len(accepted()) == 1
+
+
 def test_performance_is_judged_as_the_delays_become_known(demo: Demo) -> None:
     def judged() -> list[dict[str, Any]]:
         return [result for result in demo.results("performance") if result["numbers"].get("labels", 0) > 1000]
@@ -131,11 +153,16 @@ def test_the_console_draws_it(demo: Demo, browser: Browser) -> None:
         page.goto(f"{demo.url}models/{MODEL}?window=all")
         expect(page.get_by_role("heading", name=MODEL)).to_be_visible()
         expect(page.get_by_text("temp").first).to_be_visible()
+        expect(page.get_by_text("new normal since").first).to_be_visible()
         page.screenshot(path=SCREENSHOTS / f"demo-model-{scheme}.png")
         page.screenshot(path=SCREENSHOTS / f"demo-model-{scheme}-whole.png", full_page=True)
         page.goto(f"{demo.url}models/{MODEL}/features/temp?window=all")
         expect(page.get_by_role("heading", name="temp")).to_be_visible()
         page.screenshot(path=SCREENSHOTS / f"demo-feature-{scheme}.png")
+        page.goto(f"{demo.url}models/{MODEL}/features/dest?window=all")
+        expect(page.get_by_text("New normal since").first).to_be_visible()
+        expect(page.locator("svg text", has_text="new normal").first).to_be_visible()
+        page.screenshot(path=SCREENSHOTS / f"demo-accepted-{scheme}.png")
         context.close()
     assert complaints == []
 
