@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -65,11 +66,16 @@ def fill(store: Store, start: datetime, number: int, draw: Draw, *, version: str
 class Watched:
     """A collector over a store in the folder, fed from `begin` on; two of one folder are two over one store."""
 
-    def __init__(self, folder: Path, begin: datetime, yaml: str = "") -> None:
+    def __init__(self, folder: Path, begin: datetime, yaml: str = "", **settings: Any) -> None:
         self.now = begin
         self._folder = folder
-        self._yaml = yaml
-        self.collector: Collector = a_collector(folder, {MODEL: yaml} if yaml else {}, clock="replay")
+        self._models = {MODEL: yaml} if yaml else {}
+        self._settings = settings
+        self.collector = self.another()
+
+    def another(self) -> Collector:
+        """One more collector over the same store, which knows nothing but what is there."""
+        return a_collector(self._folder, self._models, clock="replay", **self._settings)
 
     @property
     def store(self) -> Store:
@@ -79,7 +85,7 @@ class Watched:
     def restart(self) -> None:
         """All that is not in the store is forgotten."""
         self.collector.stop()
-        self.collector = a_collector(self._folder, {MODEL: self._yaml} if self._yaml else {}, clock="replay")
+        self.collector = self.another()
 
     def feed(self, length: timedelta, draw: Draw, *, version: str = VERSION) -> None:
         """So much traffic comes in, and maintenance has its turn after each day."""

@@ -27,6 +27,7 @@ from modelward_collector.checks.drift_memory import (
     from_document,
     new_normal,
     newest_memory,
+    over_since,
     put_back,
     remembered,
     to_document,
@@ -243,6 +244,31 @@ def test_a_trend_that_becomes_a_step_is_one_episode() -> None:
     assert one.shape is Shape.CREEP
     (one,) = mind.check(NOON + 2 * DAY, drift(last_day(48), 0.1, rows=24_000, needed=8_000))
     assert (one.start, one.shape, one.effect) == (NOON - 20 * DAY, Shape.STEP, 0.1)
+
+
+def test_a_window_with_by_far_enough_rows_ends_it_though_longer_ones_that_reach_back_into_it_show_it_still() -> None:
+    mind = Remembering()
+    mind.hours([drift(hour(n), 0.3, needed=400) for n in range(4)])
+    still = drift(last_day(4), 0.3, rows=24_000)
+    assert over_since(mind.open, [calm(hour(4), 0.1, rows=800), still]) == hour(4).start
+    assert over_since(mind.open, [calm(hour(4), 0.1, rows=799), still]) is None
+    assert over_since(mind.open, [calm(hour(4), 0.16, rows=9_000), still]) is None
+    assert over_since(mind.open, [drift(hour(4)), still]) is None
+    assert over_since(mind.open, [calm(hour(4), 0.1)]) is None
+    assert over_since(None, [calm(hour(4), 0.1), still]) is None
+
+
+def test_a_calm_window_that_is_older_than_one_that_shows_it_ends_nothing() -> None:
+    mind = Remembering()
+    mind.hours([drift(hour(n), 0.3, needed=400) for n in range(4)])
+    assert over_since(mind.open, [drift(hour(6)), calm(last_day(6), 0.1, rows=24_000)]) is None
+    assert over_since(mind.open, [calm(hour(5), 0.1), drift(hour(6))]) is None
+
+
+def test_a_small_drift_that_only_days_show_is_not_ended_by_hours() -> None:
+    mind = Remembering()
+    mind.check(NOON, calm(hour(0)), drift(last_day(0), 0.1, rows=24_000, needed=500))
+    assert over_since(mind.open, [calm(hour(1), 0.01), drift(last_day(0), 0.1, rows=24_000)]) is None
 
 
 # -- after it -----------------------------------------------------------------------------------------------------

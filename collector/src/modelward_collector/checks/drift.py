@@ -53,9 +53,18 @@ from modelward_collector.checks.drift_findings import (
 )
 from modelward_collector.checks.drift_history import earlier_results, state_of
 from modelward_collector.checks.drift_joint import JointChange, measure_of_pair
-from modelward_collector.checks.drift_judge import Judged, Look, LookJudged, judge
+from modelward_collector.checks.drift_judge import Judge, Judged, Look, LookJudged, judge
 from modelward_collector.checks.drift_measure import measure_of
-from modelward_collector.checks.drift_memory import Episode, Memory, Seen, Shape, explained, remembered, to_document
+from modelward_collector.checks.drift_memory import (
+    Episode,
+    Memory,
+    Seen,
+    Shape,
+    explained,
+    over_since,
+    remembered,
+    to_document,
+)
 from modelward_collector.checks.drift_reference import PreparedReference, prepare_reference
 from modelward_collector.checks.drift_since import (
     Followed,
@@ -116,10 +125,12 @@ def check_looks(
     history: Sequence[CheckResult] = (),
     steps: Steps | None = None,
     past: Past | None = None,
+    judge: Judge = judge,
 ) -> CheckResult:
     """`check_drift` of several lengths at once, the shortest first; `window` is what the result is said to be of.
 
-    With a `past` the check remembers: what drifts goes on until it is over, and the result carries the memory.
+    With a `past` the check remembers: what drifts goes on until it is over, and the result carries the memory. `judge`
+    may answer from what it was asked before.
     """
     config = spec.checks.drift
     memory = past.memory if past is not None else Memory()
@@ -253,6 +264,9 @@ class _Told:
         chosen = []
         for key, looks in by_key.items():
             fresh = [judged for judged, explained_already in looks if not explained_already]
+            over = over_since(self._before.open(key), [_seen(judged) for judged in fresh])
+            if over is not None:
+                fresh = [judged for judged in fresh if judged.window.span.start >= over]
             self._seen[key] = [_seen(judged) for judged in fresh]
             drifting = [judged for judged in fresh if judged.drifts]
             sure = [judged for judged in drifting if not judged.learning]

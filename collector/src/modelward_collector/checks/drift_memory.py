@@ -25,7 +25,8 @@ BACK_TO_NORMAL: Final = 0.5
 """An episode is over when a window that would have shown it shows less than this share of its effect."""
 
 CALM_ROWS: Final = 2
-"""Several windows one after the other that show little of it must have so many times the rows that would show it."""
+"""So many times the rows that would show it must several windows have that show little of it one after the other, or
+one window when longer ones show it still."""
 
 FORMAT: Final = 1
 
@@ -224,16 +225,36 @@ def _begun(mine: Sequence[Episode], look: Seen, now: datetime) -> tuple[Episode,
     return (*mine, begun)
 
 
+def over_since(episode: Episode | None, looks: Sequence[Seen]) -> datetime | None:
+    """When the episode was over although longer windows, which reach back into it, show it still; None if it is not.
+
+    That tells a window that is newer than all of those and shows little of it, with more rows than would show it.
+    """
+    drifting = [one.span.start for one in looks if one.drifts]
+    if episode is None or not drifting:
+        return None
+    newer = [one for one in looks if one.span.start > max(drifting)]
+    return min((one.span.start for one in newer if _shows_the_end(one, episode, CALM_ROWS)), default=None)
+
+
+def _shows_the_end(look: Seen, episode: Episode, times: int = 1) -> bool:
+    return (
+        look.span.start >= episode.start
+        and look.span.length >= episode.length / 2
+        and look.rows >= times * episode.rows_needed
+        and look.effect < BACK_TO_NORMAL * episode.effect
+    )
+
+
 def _calmer(episode: Episode, looks: Sequence[Seen]) -> Episode:
     """The episode after windows that do not show it: over, when they have rows enough that would have shown it.
 
     One window may have them alone, or several one after the other, as long as each shows little of it.
     """
-    inside = [one for one in looks if one.span.start >= episode.start and one.span.length >= episode.length / 2]
-    calm = [one for one in inside if one.effect < BACK_TO_NORMAL * episode.effect]
-    over = [one for one in calm if one.rows >= episode.rows_needed]
+    over = [one for one in looks if _shows_the_end(one, episode)]
     if over:
-        return replace(episode, end=max(episode.start, min(one.span.start for one in over)))
+        return replace(episode, end=min(one.span.start for one in over))
+    inside = [one for one in looks if one.span.start >= episode.start and one.span.length >= episode.length / 2]
     if not inside:
         return episode
     shortest = inside[0]
