@@ -252,8 +252,17 @@ def _reference(store: Store, model: str, span: Span, version: str | None) -> Ref
 
 def _volumes(store: Store, model: str, span: Span, version: str | None) -> tuple[tuple[Span, int], ...]:
     """Rows by the hour, or as fine as they are kept: no profile is read for it, and days tell no hour of theirs."""
-    parts = selected(no_longer_than(store.parts(span, model=model, version=version), 3_600))
-    return tuple((Span(part.start, part.end), part.rows) for part in parts)
+    # What a roll-up covers is of the same host, version, segment and day, so the time grows with the parts alone.
+    groups: dict[tuple[str, str, Segment, datetime], list[Part]] = {}
+    for part in store.parts(span, model=model, version=version):
+        key = (part.host, part.version, segment_of(part), _floor(part.start, 86_400))
+        groups.setdefault(key, []).append(part)
+    rows: dict[Span, int] = {}
+    for group in groups.values():
+        for part in selected(no_longer_than(group, 3_600)):
+            one = Span(part.start, part.end)
+            rows[one] = rows.get(one, 0) + part.rows
+    return tuple(sorted(rows.items()))
 
 
 def _windows(
