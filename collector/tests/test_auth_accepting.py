@@ -87,7 +87,7 @@ def test_an_editor_accepts_on_the_page_and_a_viewer_sees_what_would_happen(place
     editor = place.logged_in("eddie")
     assert f'href="{PAGE}"' in editor.get("/models/delay").text
     answer = editor.post(PAGE, {**editor.get(PAGE).hidden, "reason": "by hand", "by": "ada"})
-    assert (answer.status, answer.header("location")) == (303, "/models/delay#drift")
+    assert (answer.status, answer.header("location")) == (303, "/models/delay#changes")
     last = acceptances(store, "delay")[-1]
     assert (last.by, last.feature, last.since, last.reason) == ("eddie", "distance", BEGAN, "by hand")
 
