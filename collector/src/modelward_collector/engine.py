@@ -15,7 +15,7 @@ from typing import Protocol
 from modelward_agent.profile import Profile, Segment
 from modelward_collector.checks.acceptance import Acceptance
 from modelward_collector.checks.drift import Past, check_looks
-from modelward_collector.checks.drift_judge import Look
+from modelward_collector.checks.drift_judge import Look, LookJudged, judge
 from modelward_collector.checks.drift_looks import lengths_of
 from modelward_collector.checks.drift_memory import (
     Memory,
@@ -38,7 +38,7 @@ from modelward_collector.clock import Clock
 from modelward_collector.estimating import Estimating
 from modelward_collector.expectations import need_rows
 from modelward_collector.metrics import Metrics
-from modelward_collector.models import ModelSpec, ReferenceFile, ReferenceRolling, Schedule
+from modelward_collector.models import DriftCheck, ModelSpec, ReferenceFile, ReferenceRolling, Schedule
 from modelward_collector.models import Task as ModelTask
 from modelward_collector.registry import Registry
 from modelward_collector.span import Span
@@ -48,8 +48,10 @@ from modelward_collector.store.protocol import Store, StoreUnavailableError
 from modelward_collector.store.sampling import load_sample
 from modelward_collector.store.windows import (
     NormalSpans,
+    listed,
     load_past,
     load_reference,
+    load_rows,
     load_segment_series,
     load_window,
 )
@@ -64,6 +66,11 @@ REFERENCES_KEPT = 32
 
 REFERENCE_MAX_AGE_SECONDS = 600.0
 """A reference taken from production is read again after this time, since late profiles may have come."""
+
+NORMAL_MAX_AGE_SECONDS = 6 * 3600.0
+
+WINDOWS_KEPT = 32
+"""Days and weeks that are looked at every hour; one of 30 features takes about a megabyte."""
 
 YOUNG = timedelta(days=3)
 
@@ -195,6 +202,8 @@ class Loader:
         self._estimating = Estimating(store)
         self._lock = threading.Lock()
         self._references: OrderedDict[str, tuple[float, PreparedReference]] = OrderedDict()
+        self._windows: OrderedDict[tuple[str, Span], tuple[int, Window]] = OrderedDict()
+        self._looks: OrderedDict[tuple[object, ...], tuple[Look, LookJudged]] = OrderedDict()
 
     def run(self, task: Task) -> list[CheckResult]:
         """The task's results, neither stored nor exported."""
@@ -206,8 +215,8 @@ class Loader:
         except Exception as error:  # whatever it is, the schedule goes on and the page shows it
             return [failed(task, "", error)]
         results = []
-        for version, judge in judgements.items():
-            result = self._judged(task, version, judge)
+        for version, judgement in judgements.items():
+            result = self._judged(task, version, judgement)
             elapsed = time.monotonic() - begun
             begun = time.monotonic()
             results.append(
@@ -227,15 +236,9 @@ class Loader:
     def drift(self, task: Task) -> Mapping[str, Callable[[], CheckResult]]:
         """Compare each version with what is normal for it, at every length that it has rows enough for."""
         spec = task.spec
-        shown = load_window(self._store, spec.model, task.span)
+        shown = load_rows(self._store, spec.model, task.span)
         born = {one.version: one.first_seen for one in self._store.seen_models() if one.model == spec.model}
         accepted = acceptances(self._store, spec.model, until=task.now)
-        windows: dict[Span, Window] = {task.span: shown}
-
-        def window_of(span: Span) -> Window:
-            if span not in windows:
-                windows[span] = load_window(self._store, spec.model, span)
-            return windows[span]
 
         def judge(version: str) -> CheckResult:
             history = self._history(task, version)
@@ -249,7 +252,7 @@ class Loader:
             lived = replace(shown, span=Span(min(start, task.span.end), task.span.end))
             looks = [
                 Look(
-                    lived if one.span == lived.span else window_of(one.span),
+                    self._window(spec.model, one.span),
                     self._normal(spec, version, one.span, born.get(version), memory, accepted),
                     one.share,
                     one.trends,
@@ -257,9 +260,37 @@ class Loader:
                 for one in lengths
             ]
             steps = partial(self._steps, spec.model, version)
-            return check_looks(spec, version, looks, lived, history, steps, Past(memory, accepted))
+            return check_looks(spec, version, looks, lived, history, steps, Past(memory, accepted), self._look)
 
         return {version: partial(judge, version) for version in self._versions(task, shown)}
+
+    def _window(self, model: str, span: Span) -> Window:
+        """The model's traffic of the span; of a day or a week it is read once, until more comes in."""
+        found = listed(self._store, model, span)
+        with self._lock:
+            kept = self._windows.get((model, span))
+        if kept is not None and kept[0] == found:
+            return kept[1]
+        window = load_window(self._store, model, span)
+        with self._lock:
+            self._windows[model, span] = found, window
+            while len(self._windows) > WINDOWS_KEPT:
+                self._windows.popitem(last=False)
+        return window
+
+    def _look(self, look: Look, version: str, current: Profile, config: DriftCheck, another_kind: bool) -> LookJudged:
+        """The same window against the same reference is judged once, however many checks of the day look at it."""
+        key = (id(look.window), id(look.reference), version, look.share, look.trends, another_kind, repr(config))
+        with self._lock:
+            kept = self._looks.get(key)
+        if kept is not None:
+            return kept[1]
+        judged = judge(look, version, current, config, another_kind)
+        with self._lock:
+            self._looks[key] = look, judged  # the look is kept too, so that its parts' ids stay theirs
+            while len(self._looks) > WINDOWS_KEPT:
+                self._looks.popitem(last=False)
+        return judged
 
     def _normal(
         self,
@@ -452,12 +483,19 @@ class Loader:
         if isinstance(spec.reference, ReferenceFile):
             return self.prepared(spec, version, span)
         key = f"{_reference_key(spec, version, span)}\n{span.start.isoformat()} {span.length} {normal!r}"
-        return self._kept(key, lambda: load_reference(self._store, spec, span, version, normal))
+        load = partial(load_reference, self._store, spec, span, version, normal)
+        # Of days and weeks that are over little comes in late.
+        return self._kept(key, load, NORMAL_MAX_AGE_SECONDS)
 
-    def _kept(self, key: str, load: Callable[[], ReferenceProfile | None]) -> PreparedReference | None:
+    def _kept(
+        self,
+        key: str,
+        load: Callable[[], ReferenceProfile | None],
+        max_age_seconds: float = REFERENCE_MAX_AGE_SECONDS,
+    ) -> PreparedReference | None:
         with self._lock:
             found = self._references.get(key)
-            if found is not None and time.monotonic() - found[0] < REFERENCE_MAX_AGE_SECONDS:
+            if found is not None and time.monotonic() - found[0] < max_age_seconds:
                 self._references.move_to_end(key)
                 return found[1]
         reference = load()
@@ -475,6 +513,8 @@ class Loader:
         self._estimating.forget()
         with self._lock:
             self._references.clear()
+            self._windows.clear()
+            self._looks.clear()
 
     def _steady(self, model: str, span: Span) -> Span:
         """The span with its start put back so that a rolling reference is read once a day, not at every check.

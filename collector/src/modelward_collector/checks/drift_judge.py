@@ -124,6 +124,10 @@ class LookJudged:
     signs: Sequence[str] = field(default_factory=tuple)
 
 
+Judge = Callable[[Look, str, Profile, DriftCheck, bool], LookJudged]
+"""Judges one look; see `judge`."""
+
+
 def judge(look: Look, version: str, current: Profile, config: DriftCheck, another_kind: bool) -> LookJudged:
     """Judge one window; `current` is its profile. With `another_kind`, a day may be like days of another kind."""
     prepared, window = look.reference, look.window

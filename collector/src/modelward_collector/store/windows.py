@@ -56,6 +56,26 @@ def load_window(store: Store, model: str, span: Span, *, version: str | None = N
     )
 
 
+def load_rows(store: Store, model: str, span: Span) -> Window:
+    """The same window without anything but its numbers of rows, which needs no profile to be read."""
+    parts = selected(store.parts(span, model=model))
+    profiles: dict[tuple[str, Segment], Profile] = {}
+    for part in parts:
+        profiles.setdefault((part.version, segment_of(part)), Profile()).rows += part.rows
+    return Window(
+        model=model,
+        span=span,
+        profiles=profiles,
+        hosts=frozenset(part.host for part in parts),
+        last_row=max((part.end for part in parts), default=None),
+    )
+
+
+def listed(store: Store, model: str, span: Span) -> int:
+    """A digest of what is stored of a span: as long as it is the same, so is the window."""
+    return hash(tuple(part.id for part in store.parts(span, model=model)))
+
+
 def load_series(
     store: Store, model: str, span: Span, step: timedelta, version: str | None = None
 ) -> list[tuple[Span, Profile]]:
