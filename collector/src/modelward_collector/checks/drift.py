@@ -255,8 +255,13 @@ class _Told:
         self.drifts: dict[str, bool] = {}
 
     def features(self) -> list[Judged]:
-        """One of each feature and output: of the looks that drift the shortest, else the one that knows most."""
+        """One of each feature and output: of the looks that drift the shortest, else the one that knows most.
+
+        That is the one with the largest share of the false alarms, the day; but what the shortest does not know yet is
+        being learnt, whatever the day before it was.
+        """
         by_key: dict[str, list[tuple[Judged, bool]]] = {}
+        shares = {one.look.window.span: one.look.share for one in self._done}
         for one in self._done:
             for judged in one.judged:
                 key = subject_key(judged.side, judged.name)
@@ -274,7 +279,8 @@ class _Told:
                 told = (sure or drifting)[0]
             else:
                 calm = fresh or [replace(judged, drifts=False, creep=None) for judged, _ in looks]
-                told = min(calm, key=lambda judged: (judged.learning, -judged.window.span.length))
+                largest = max(calm, key=lambda judged: shares[judged.window.span])
+                told = calm[0] if calm[0].learning else largest
             self.drifts[key] = bool(drifting)
             chosen.append(told)
         return chosen

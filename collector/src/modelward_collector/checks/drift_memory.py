@@ -199,15 +199,13 @@ def remembered(
 def _begun(mine: Sequence[Episode], look: Seen, now: datetime) -> tuple[Episode, ...]:
     """A new episode; or the one before goes on, when the next window shows it too."""
     last = mine[-1] if mine else None
-    if (
-        last is not None
-        and last.end is not None
-        and not last.accepted
-        and look.span.start <= last.end + look.span.length
-    ):
+    if last is not None and last.end is not None and not last.accepted:
         if look.span.start < last.end and not look.sure:
             return tuple(mine)  # the same window again
-        return (*mine[:-1], replace(last, end=None, seen=now, sure=True, calm=0, calm_since=None, calm_until=None))
+        near = look.span.start <= last.end + look.span.length
+        # What chance may be goes on only with what was as unsure.
+        if near and (look.sure or not last.sure):
+            return (*mine[:-1], replace(last, end=None, seen=now, sure=True, calm=0, calm_since=None, calm_until=None))
     start = min(look.span.start, look.since or look.span.start)
     # Two episodes do not overlap.
     start = max([start, *(one.end for one in mine if one.end is not None)])

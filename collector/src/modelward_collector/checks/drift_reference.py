@@ -161,7 +161,9 @@ class PreparedReference:
         ]
         if len(whole) < (1 if self.reference.begun is not None else _FEWEST):
             return None
-        cut = [(one, _one([profile for _, profile in found])) for one, found in _evenly(whole)]
+        # Of a rolling reference each subject takes the newest that are normal for it.
+        chosen = whole if self.reference.horizon is not None else _evenly(whole)
+        cut = [(one, _one([profile for _, profile in found])) for one, found in chosen]
         kept = [(one, profile) for one, profile in cut if profile.rows >= ROWS_MIN]
         return Alike(kept, sum(profile.rows for _, profile in kept) == self.total.rows, True)
 
