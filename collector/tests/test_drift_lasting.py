@@ -127,9 +127,10 @@ def test_it_is_said_what_is_learnt_and_until_when(watch: Watch) -> None:
     watched.now = FIRST + 3 * DAY + 15 * HOUR
     watched.feed(2 * DAY, nights_and_weekends)
     result = watched.check()
-    assert result.summary.endswith("still learning: weekdays are known from Friday 16 January on")
+    known = "weekends from 14:00 to 15:00 are known from Saturday 17 January on"
+    assert result.summary.endswith(f"still learning: {known}")
     assert found(result, "x").status is Status.LEARNING
-    assert found(result, "x").message == "x is still being learnt (weekdays are known from Friday 16 January on)"
+    assert found(result, "x").message == f"x is still being learnt ({known})"
     assert "kinds" not in found(result, "x").detail
 
 
