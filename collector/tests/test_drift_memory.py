@@ -243,7 +243,7 @@ def test_a_trend_that_becomes_a_step_is_one_episode() -> None:
     (one,) = mind.check(NOON + DAY, replace(trend, span=last_day(24)))
     assert one.shape is Shape.CREEP
     (one,) = mind.check(NOON + 2 * DAY, drift(last_day(48), 0.1, rows=24_000, needed=8_000))
-    assert (one.start, one.shape, one.effect) == (NOON - 20 * DAY, Shape.STEP, 0.1)
+    assert (one.start, one.shape, one.effect) == (NOON - 20 * DAY, Shape.CREEP, 0.1)
 
 
 def test_a_window_with_by_far_enough_rows_ends_it_though_longer_ones_that_reach_back_into_it_show_it_still() -> None:

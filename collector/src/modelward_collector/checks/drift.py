@@ -78,7 +78,7 @@ from modelward_collector.checks.drift_since import (
     together_key,
 )
 from modelward_collector.checks.result import CheckResult, Status, worst
-from modelward_collector.checks.window import JOINT, ReferenceProfile, Window, subject_key
+from modelward_collector.checks.window import JOINT, ReferenceProfile, Window, segment_key, subject_key
 from modelward_collector.models import ModelSpec
 from modelward_collector.span import Span
 
@@ -158,6 +158,8 @@ def check_looks(
         told.remember(one, begun)
     if joint is not None:
         told.remember_joint(joint, begun)
+
+    told.remember_segments(parts)
 
     drifting = [one for one in judged if told.states[subject_key(one.side, one.name)]]
     feature_drifts = any(one.side == "features" for one in drifting)
@@ -299,6 +301,7 @@ class _Told:
                 joint.leading.rows,
                 joint.leading.rows,
                 sure=joint.p <= SURE,
+                floor=joint.leading.floor,
             )
             for one, joint in fresh
         ]
@@ -316,6 +319,28 @@ class _Told:
         """The same of how features move together."""
         since = begun.get(together_key(*joint[1].leading_names))
         self._settle(JOINT, JOINT, since, False)
+
+    def remember_segments(self, parts: Sequence[tuple[dict[str, str], Judged]]) -> None:
+        """The same of segments, each as a whole: what drifts in one is in no reference of that segment."""
+        drifting: dict[str, dict[Span, list[Judged]]] = {}
+        for where, one in parts:
+            for name, value in where.items():
+                drifting.setdefault(segment_key(name, value), {}).setdefault(one.window.span, []).append(one)
+        goes_on = [key for key in self._before.open_keys() if key.startswith("segments/")]
+        for key in {*drifting, *goes_on}:
+            name, _, value = key.partition("/")[2].partition("=")
+            seen = []
+            for look in self._done:
+                found = drifting.get(key, {}).get(look.look.window.span)
+                if found is not None:
+                    first = max(found, key=lambda one: one.score)
+                    seen.append(_seen(first))
+                elif self._before.open(key) is not None:
+                    rows = look.look.window.profile(self._version, {name: value}).rows
+                    seen.append(Seen(look.look.window.span, False, 0.0, rows))
+            self._seen[key] = [one for one in seen if not self._explained(key, one.span)]
+            self.drifts[key] = any(one.drifts for one in self._seen[key])
+            self._settle(key, key, None, False)
 
     def _settle(self, key: str, name: str, since: Since | None, learning: bool) -> None:
         drifts = self.drifts[key]
@@ -358,7 +383,8 @@ def _seen(judged: Judged) -> Seen:
         # A week from where the trend began is all that it is compared with from now on.
         since = max(spans[judged.creep.began].start, spans[0].start + timedelta(days=7))
     sure = judged.drifts and (judged.creep is not None or judged.adjusted <= SURE)
-    return Seen(judged.window.span, judged.drifts, judged.score, judged.current.rows, needed, since, shape, sure)
+    rows, floor = judged.current.rows, judged.leading.floor
+    return Seen(judged.window.span, judged.drifts, judged.score, rows, needed, since, shape, sure, floor)
 
 
 def _may_be_unusual(memory: Memory, span: Span) -> bool:

@@ -92,7 +92,7 @@ def finding_of(
             since, said, dated = _dated(begun, one.name, where, earlier, window)
         if episode is not None:
             since = min(since, episode.start)
-            lasted = window.span.end - episode.start
+            lasted = window.span.end - since
             if lasted >= DAY:
                 said += f", for {_days(lasted)}"
         message += said

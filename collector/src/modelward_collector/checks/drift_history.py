@@ -63,7 +63,7 @@ def run_of(
     since, first_end = window.span.start, window.span.end
     for result in earlier:
         finding = found_in(result, name, where)
-        if result.status is Status.OK or finding is None or finding.status is Status.OK:
+        if result.status is Status.OK or finding is None or not finding.status.flagged:
             return since, (result.start, first_end)
         since, first_end = min(since, finding.since or result.start), result.end
     return since, None

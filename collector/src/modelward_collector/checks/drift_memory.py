@@ -24,6 +24,9 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 BACK_TO_NORMAL: Final = 0.5
 """An episode is over when a window that would have shown it shows less than this share of its effect."""
 
+NEWEST: Final = 0.2
+"""What the newest window counts in an episode's effect."""
+
 CALM_ROWS: Final = 2
 """So many times the rows that would show it must several windows have that show little of it one after the other, or
 one window when longer ones show it still."""
@@ -46,7 +49,7 @@ class Seen:
     """What one look at a subject found: its window, whether it drifts, by how much, and with how many rows it would.
 
     `since` is when the change began as far as that is known, `rows_needed` None when no number of rows would show it.
-    `sure` is when chance is out of the question.
+    `sure` is when chance is out of the question; effects below `floor` are trivial, or as the reference's own windows.
     """
 
     span: Span
@@ -57,6 +60,7 @@ class Seen:
     since: datetime | None = None
     shape: Shape = Shape.STEP
     sure: bool = False
+    floor: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +68,9 @@ class Episode:
     """One drift of one subject: out of the reference from `start` to `end` (None: it goes on).
 
     `said` is when it was first said and `seen` when it was seen last; `effect` and `rows_needed` are of the shortest
-    `length` at which it shows. One that is not `sure` is one window's, until the next shows it too. `calm` are rows
-    that showed little of it from `calm_since` to `calm_until`. `accepted` names the acceptance that ended it.
+    `length` at which it shows, over its newest windows. One that is not `sure` is one window's, until the next shows it
+    too. `calm` are rows that showed little of it from `calm_since` to `calm_until`. `accepted` names the acceptance that
+    ended it.
     """
 
     start: datetime
@@ -184,16 +189,22 @@ def remembered(
         return _begun(mine, next((one for one in drifting if one.sure), drifting[0]), now)
     if drifting:
         first = drifting[0]
-        if first.shape is Shape.STEP and (current.shape is Shape.CREEP or first.span.length <= current.length):
-            current = replace(
-                current,
-                length=first.span.length,
-                effect=first.effect,
-                rows_needed=first.rows_needed or first.rows,
-                shape=Shape.STEP,
-            )
+        shorter = first.span.length < current.length
+        more = current.shape is Shape.CREEP and first.effect > current.effect
+        # Else slowly, so that neither one large window nor one small decides how much would show that it is over.
+        newest = 1.0 if shorter or more else NEWEST
+        current = replace(
+            current,
+            length=min(current.length, first.span.length),
+            effect=_blended(current.effect, first.effect, newest),
+            rows_needed=round(_blended(current.rows_needed, first.rows_needed or first.rows, newest)),
+        )
         return (*mine[:-1], replace(current, seen=now, calm=0, calm_since=None, calm_until=None))
     return (*mine[:-1], _calmer(current, looks))
+
+
+def _blended(before: float, now: float, share: float) -> float:
+    return (1 - share) * before + share * now
 
 
 def _begun(mine: Sequence[Episode], look: Seen, now: datetime) -> tuple[Episode, ...]:
@@ -240,8 +251,12 @@ def _shows_the_end(look: Seen, episode: Episode, times: int = 1) -> bool:
         look.span.start >= episode.start
         and look.span.length >= episode.length / 2
         and look.rows >= times * episode.rows_needed
-        and look.effect < BACK_TO_NORMAL * episode.effect
+        and _little(look, episode)
     )
+
+
+def _little(look: Seen, episode: Episode) -> bool:
+    return look.effect < max(BACK_TO_NORMAL * episode.effect, look.floor)
 
 
 def _calmer(episode: Episode, looks: Sequence[Seen]) -> Episode:
@@ -256,7 +271,7 @@ def _calmer(episode: Episode, looks: Sequence[Seen]) -> Episode:
     if not inside:
         return episode
     shortest = inside[0]
-    if shortest.effect >= BACK_TO_NORMAL * episode.effect:
+    if not _little(shortest, episode):
         return replace(episode, calm=0, calm_since=None, calm_until=None)
     if episode.calm_until is not None and shortest.span.start < episode.calm_until:
         return episode  # the same window again
@@ -280,6 +295,8 @@ def adoptions(result: CheckResult, after: timedelta) -> list[Acceptance]:
     for key in memory.open_keys():
         episode = memory.open(key)
         assert episode is not None
+        if key.startswith("segments/"):
+            continue  # what is accepted is a feature, in all segments
         if result.end - episode.start >= after:
             name = key if key == JOINT else key.partition("/")[2]
             found.append(

@@ -53,7 +53,9 @@ FEW_ALIKE, FEW_ALIKE_FLOOR = 4, 0.5
 """Of so few days of its kind, less than this over their number may be what that kind is like."""
 
 LEARNT_WINDOWS = 14
-"""From fewer windows of the same hours the floor is larger: by as much as few windows may hide."""
+LEARNT_FLOOR, LEARNT_FLOOR_OF_WEEKS = 1.0, 0.25
+"""From fewer windows of the same hours the floor is larger, this over their number: by as much as few windows may hide.
+Weeks are few in any reference, and differ less than hours and days do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +239,8 @@ def _not_known_yet(
     elif same_kind == 0 or age < FIRST_WEEK:
         floor = KIND_UNSEEN_FLOOR
     else:
-        floor = max(FLOOR, 1.0 / seen) if seen < LEARNT_WINDOWS else FLOOR
+        few = LEARNT_FLOOR if span.length < 2 * DAY else LEARNT_FLOOR_OF_WEEKS
+        floor = max(FLOOR, few / seen) if seen < LEARNT_WINDOWS else FLOOR
         if same_kind < FEW_ALIKE:
             floor = max(floor, FEW_ALIKE_FLOOR / same_kind)
     return floor, "" if learnt else _missing(span, begun, holidays, zone)

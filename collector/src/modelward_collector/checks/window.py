@@ -22,6 +22,11 @@ def subject_key(side: str, name: str) -> str:
     return name if name == JOINT else f"{side}/{name}"
 
 
+def segment_key(name: str, value: str) -> str:
+    """The name that memories have for a segment in which anything drifts."""
+    return f"segments/{name}={value}"
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """The traffic of one model in one span, merged over hosts and time, apart by version and segment.

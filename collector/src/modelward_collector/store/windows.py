@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from modelward_agent.profile import Profile, ProfileFormatError, Segment, from_bytes, merged
 from modelward_agent.profile.reference import read_reference
-from modelward_collector.checks.window import ReferenceProfile, Window
+from modelward_collector.checks.window import ReferenceProfile, Window, segment_key
 from modelward_collector.models import ModelSpec, ReferenceFile, ReferenceRolling, ReferenceSpan
 from modelward_collector.span import Span
 from modelward_collector.store.covering import no_longer_than, selected
@@ -119,7 +119,7 @@ def load_reference(
         wanted = _same_hours(window_span, span)
         if span.length < _FEWEST_DAYS:
             return load_past(store, spec, window_span, version)
-        found = _windows(store, spec.model, wanted, window_span, reference.version, zone)
+        found = _windows(store, spec.model, wanted, window_span, reference.version, zone, {})
         return found and replace(found, source=_source(reference.version, span), holidays=holidays, zone=zone)
     assert isinstance(reference, ReferenceRolling)
     if reference.window < _FEWEST_DAYS:  # too short for the same hours of other days
@@ -128,14 +128,14 @@ def load_reference(
     if normal.since is not None:
         span = Span(max(span.start, normal.since), max(span.end, normal.since))
     wanted = normal.wanted(window_span, span, reference.window)
-    found = _windows(store, spec.model, wanted, window_span, version, zone)
+    found = _windows(store, spec.model, wanted, window_span, version, zone, normal.left_out)
     if found is None and normal.begun is None:
         return load_past(store, spec, window_span, version)
     if found is None and window_span.length < _DAY:
         # These hours were never seen yet; the last day's others tell at least what is gross.
         day = Span(max(span.start, span.end - _DAY), span.end)
         hours = _one_after_another(day, window_span.length)
-        found = _windows(store, spec.model, hours, window_span, version, UTC)
+        found = _windows(store, spec.model, hours, window_span, version, UTC, normal.left_out)
     if found is None:
         return None
     begun = normal.begun
@@ -286,9 +286,17 @@ def _volumes(store: Store, model: str, span: Span, version: str | None) -> tuple
 
 
 def _windows(
-    store: Store, model: str, wanted: Sequence[Span], window: Span, version: str | None, zone: tzinfo
+    store: Store,
+    model: str,
+    wanted: Sequence[Span],
+    window: Span,
+    version: str | None,
+    zone: tzinfo,
+    left_out: Mapping[str, Sequence[Span]],
 ) -> ReferenceProfile | None:
     """Each of the wanted spans as one window, apart by segment in the total; None when there is nothing in any.
+
+    Segments are without the windows in which something of them drifted (`left_out`, by `segment_key`).
 
     Hours are kept for a month, minutes for two days: what begins within an hour is read from that whole hour. Of hours
     those are read that the clocks of the zone showed alike: at one o'clock it is one o'clock in summer and in winter.
@@ -328,7 +336,8 @@ def _windows(
     for (place_of, segment), profile in profiles.items():
         assert place_of is not None
         by_window.setdefault(place_of, []).append(profile)
-        by_segment.setdefault(segment, []).append(profile)
+        if not any(_meets(place_of, left_out.get(segment_key(*pair), ())) for pair in segment):
+            by_segment.setdefault(segment, []).append(profile)
     windows = {one: _one(by_window[one]) for one in sorted(by_window)}
     total = merged(windows.values())
     if not total.rows and not total.actuals and not total.errors:
