@@ -11,7 +11,7 @@ import numpy as np
 
 from collector.tests.collecting import a_collector
 from collector.tests.columns import Column, Values, rows
-from modelward_agent.profile import Profile, ProfileKey
+from modelward_agent.profile import Profile, ProfileKey, Segment
 from modelward_agent.profile.wire import to_document
 from modelward_collector.app import Collector
 from modelward_collector.checks.acceptance import Acceptance
@@ -39,11 +39,17 @@ def profile_of(columns: Mapping[str, Column]) -> Profile:
 
 
 def document(
-    start: datetime, profile: Profile, *, length: timedelta = HOUR, model: str = MODEL, version: str = VERSION
+    start: datetime,
+    profile: Profile,
+    *,
+    length: timedelta = HOUR,
+    model: str = MODEL,
+    version: str = VERSION,
+    segment: Segment = (),
 ) -> Document:
     """As an agent ships it."""
-    key = ProfileKey("web1", model, version, (), int(start.timestamp()), int(length.total_seconds()))
-    its_id = f"{model}-{version}-{int(start.timestamp()):x}-{int(length.total_seconds())}"
+    key = ProfileKey("web1", model, version, segment, int(start.timestamp()), int(length.total_seconds()))
+    its_id = f"{model}-{version}-{int(start.timestamp()):x}-{int(length.total_seconds())}{dict(segment) or ''}"
     return Document(Alias.PROFILES, its_id, to_document(key, profile, part=its_id))
 
 

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from collector.tests.columns import Column
-from collector.tests.hourly import DAY, HOUR, MODEL, Draw, Watched, fill, flagged, found, hours, normal
+from collector.tests.hourly import (
+    DAY,
+    HOUR,
+    MODEL,
+    Draw,
+    Watched,
+    document,
+    fill,
+    flagged,
+    found,
+    hours,
+    normal,
+    profile_of,
+)
 from modelward_agent.profile.reference import write_reference
 from modelward_collector import engine as engine_module
 from modelward_collector.checks.drift_memory import ADOPTED_BY, newest_memory
@@ -466,3 +479,32 @@ def test_a_restart_another_collector_and_checks_on_demand_change_nothing(watch: 
     assert said[0] == said[1]
     statuses = [one["status"] for one in said[0]]
     assert statuses == [Status.OK, *[Status.WARNING] * 3, *[Status.OK] * 2]
+
+
+def test_what_drifts_in_a_segment_does_not_become_its_normal(watch: Watch) -> None:
+    watched = watch()
+    change = FIRST + 20 * DAY
+
+    def feed(days: int) -> None:
+        for day in range(days):
+            documents = []
+            rng = np.random.default_rng([7, int(watched.now.timestamp())])
+            for region, shift in (("eu", 1.0 * (watched.now >= change)), ("us", 0.0), ("jp", 0.0)):
+                made = profile_of({"x": normal(rng, shift, 1_000), "y": normal(rng, 0.0, 1_000)})
+                documents.append(document(watched.now, made, length=DAY, segment=(("region", region),)))
+            watched.store.create(documents)
+            watched.now += DAY
+            fill(watched.store, watched.now, 0, steady())
+            watched.collector.maintenance.run(watched.now + timedelta(minutes=10))
+            if day % 5 == 2 or day == days - 1:
+                result = watched.check()
+        segments = [dict(finding.segment or {}) for finding in result.findings if finding.segment]
+        said.append({"region": "eu"} in segments)
+        assert {"region": "us"} not in segments
+
+    said: list[bool] = []
+    watched.now = FIRST
+    feed(20)
+    feed(3)
+    feed(34)
+    assert said == [False, True, True]

@@ -24,7 +24,7 @@ _NOT_METRICS = frozenset({"labels", "labels_share", "predictions"})
 
 
 _HELP = {
-    "modelward_check_status": "Outcome of the latest run: 0 ok, 1 no verdict, 2 warning, 3 critical, 4 the check failed.",
+    "modelward_check_status": "The latest run: 0 ok, 1 no verdict, 2 warning, 3 critical, 4 the check failed.",
     "modelward_check_rows": "Rows that the latest run looked at.",
     "modelward_check_last_success_timestamp_seconds": "When a run of the check last ended without failing.",
     "modelward_drift_score": "A feature's drift by one test, in its own unit; effect is from 0 to 1 for all.",

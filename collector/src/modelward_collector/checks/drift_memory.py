@@ -68,9 +68,9 @@ class Episode:
     """One drift of one subject: out of the reference from `start` to `end` (None: it goes on).
 
     `said` is when it was first said and `seen` when it was seen last; `effect` and `rows_needed` are of the shortest
-    `length` at which it shows, over its newest windows. One that is not `sure` is one window's, until the next shows it
-    too. `calm` are rows that showed little of it from `calm_since` to `calm_until`. `accepted` names the acceptance that
-    ended it.
+    `length` at which it shows, over its newest windows. One that is not `sure` is one window's, until the next shows
+    it too. `calm` are rows that showed little of it from `calm_since` to `calm_until`. `accepted` names the acceptance
+    that ended it.
     """
 
     start: datetime
