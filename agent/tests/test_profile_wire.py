@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from modelward_agent.journal.parse import Kind, Record
@@ -182,6 +182,8 @@ def test_a_profile_cut_at_any_byte_is_refused() -> None:
 
 
 @given(st.integers(0, 1 << 20), st.integers(1, 255))
+@example(3, 1)
+@example(3, 3)
 @settings(max_examples=200, deadline=None)
 def test_a_profile_with_any_byte_changed_is_refused(position: int, change: int) -> None:
     content = bytearray(CONTENT)

@@ -197,13 +197,18 @@ def to_bytes(profile: Profile) -> bytes:
         header["dependence"] = [None if together else names, writer.blob(profile.dependence.to_bytes())]
     text = orjson.dumps(header)
     body = b"".join([text, *writer.blobs])
-    return _HEAD.pack(_MAGIC, writer.format, len(text), zlib.crc32(body)) + body
+    return _HEAD.pack(_MAGIC, writer.format, len(text), _checksum(writer.format, body)) + body
+
+
+def _checksum(version: int, body: bytes | memoryview) -> int:
+    """Of the body, and from format 2 on of the format's number too."""
+    return zlib.crc32(body, version if version > 1 else 0)
 
 
 def from_bytes(content: bytes) -> Profile:
     """Read `to_bytes`'s form; `ProfileFormatError` when it is newer, cut short, damaged or something else."""
     magic, version = content[:3], content[3:4]
-    if magic != _MAGIC or not version:
+    if magic != _MAGIC or not version or not version[0]:
         raise ProfileFormatError(f"not a profile: it begins with {content[:4]!r}")
     if version[0] > FORMAT:
         raise ProfileFormatError(
@@ -213,7 +218,7 @@ def from_bytes(content: bytes) -> Profile:
         raise ProfileFormatError(f"{len(content)} bytes are too few for a profile")
     _, _, length, checksum = _HEAD.unpack_from(content)
     body = memoryview(content)[_HEAD.size :]
-    if zlib.crc32(body) != checksum:
+    if _checksum(version[0], body) != checksum:
         raise ProfileFormatError("the profile is cut short or damaged; its checksum differs")
     try:
         header = orjson.loads(body[:length])
