@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from markupsafe import Markup
 
-from modelward_collector.accepting import drifting
+from modelward_collector.accepting import drifting, violating
 from modelward_collector.checks.acceptance import Acceptance
 from modelward_collector.checks.estimated import names_of
 from modelward_collector.checks.result import CheckKind, CheckResult, Finding, Status
@@ -158,7 +158,7 @@ def model_page(site: Site, name: str, query: Mapping[str, str]) -> PageView:
             ),
             "share": drift_panel.share_line(site, drift, moment, accepted_marks(said, moment)),
             "accepted": accepted_lines(said),
-            "acceptable": list(drifting(item for item in standing.results if item.check is CheckKind.DRIFT)),
+            "acceptable": _acceptable(standing.results),
             "unchecked": query.get("unchecked") == "1",
             "drift_past": drift,
             "multiples": drift_panel.multiples(site, standing.drift) if standing.drift else [],
@@ -207,6 +207,12 @@ def span_of(standing: Standing, chosen: str, moment: Moment) -> Span:
 
 def _has(standing: Standing, check: CheckKind) -> bool:
     return check in standing.verdicts or getattr(standing.spec.checks, check.value).enabled
+
+
+def _acceptable(results: Sequence[CheckResult]) -> list[str]:
+    """What can be accepted as the new normal: what drifts, and what of quality and performance is not as it was."""
+    drifts = drifting(item for item in results if item.check is CheckKind.DRIFT)
+    return list({**drifts, **violating(item for item in results if item.check is not CheckKind.DRIFT)})
 
 
 def _verdict(standing: Standing, check: CheckKind) -> Verdict:
