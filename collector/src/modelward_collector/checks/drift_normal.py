@@ -17,7 +17,7 @@ from modelward_agent.profile import FeatureProfile
 from modelward_collector.span import Span
 from modelward_collector.stats.characteristics import Characteristics, characteristics
 from modelward_collector.stats.effect import FLOOR
-from modelward_collector.stats.feature import FeatureScatter, FeatureView
+from modelward_collector.stats.feature import FeatureScatter, FeatureView, is_many
 from modelward_collector.stats.feature_scatter import feature_scatter
 from modelward_collector.stats.phases import (
     ALL_ALIKE,
@@ -172,7 +172,8 @@ def normal_of(
         ]
         series = Series(base, spans, days, known, ~odd)
     differ = partition.matters
-    if not differ and span.length <= DAY:
+    # Ids come anew every day: of fewer days fewer are known, and weekends have no ids of their own.
+    if not differ and span.length <= DAY and not is_many(base):
         weekend = np.isin(days[~odd], WEEKEND)
         if min(weekend.sum(), (~weekend).sum()) >= WEEKEND_MIN:
             partition = two_kinds(WEEKEND)

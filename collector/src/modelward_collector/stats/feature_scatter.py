@@ -171,7 +171,7 @@ def _numeric(
         kurtosis = max(float((m4.sum() / n.sum()) / within**2), 1.0)
         log_variance = np.log(m2 / (n - 1))
         noise_of_variance = (kurtosis - 1) / n + 2 / n**2
-        gap, distance = _cdf_scatter(sides, edges)
+        gap, distance = _cdf_scatter(sides, edges, level)
         return FeatureScatter(
             mean=process_sd(mean, within / n, mean_of, level, len(sides), alike),
             log_variance=process_sd(log_variance, noise_of_variance, np.log(variance_of), level, len(sides), alike),
@@ -191,7 +191,7 @@ def _numeric(
 
 
 def _cdf_scatter(
-    sides: Sequence[tuple[NumericView, Sequence[NumericSketch]]], edges: NDArray[np.float64] | None
+    sides: Sequence[tuple[NumericView, Sequence[NumericSketch]]], edges: NDArray[np.float64] | None, level: float
 ) -> tuple[float, float]:
     """Reads each window's cdf at fixed points in one call, which takes a tenth of unfolding the sketch."""
     gaps, noises, squares = [], [], []
@@ -211,10 +211,10 @@ def _cdf_scatter(
             squares.append(((shares[:, kept] - expected[kept]) ** 2 / expected[kept]).sum(axis=1))
             freedom = max(freedom, int(kept.sum()) - 1)
     noise = np.concatenate(noises)
-    gap = process_gap(np.concatenate(gaps), noise)
+    gap = process_gap(np.concatenate(gaps), noise, level)
     if edges is None:
         return gap, 0.0
-    return gap, process_distance(PER_CHI_SQUARED * np.concatenate(squares), freedom, PER_CHI_SQUARED * noise)
+    return gap, process_distance(PER_CHI_SQUARED * np.concatenate(squares), freedom, PER_CHI_SQUARED * noise, level)
 
 
 def cdfs_of(
@@ -254,5 +254,5 @@ def _categories(kinds: Sequence[tuple[CategoryView, Sequence[CategoryView]]], le
             freedoms.append(freedom)
             noises.append(1 / view.n)
     noise = np.array(noises) + 1 / n
-    distance = process_distance(PER_CHI_SQUARED * np.array(squares), max(freedoms), PER_CHI_SQUARED * noise)
+    distance = process_distance(PER_CHI_SQUARED * np.array(squares), max(freedoms), PER_CHI_SQUARED * noise, level)
     return CategoryScatter(distance, {name: sd for name, sd in shares.items() if sd > 0})

@@ -1,8 +1,8 @@
 """How much windows of an unchanged process differ beyond sampling noise: weekdays, hours, weather.
 
-What the reference's own windows show is not drift. From few windows little is known, so the allowance is large: the
-smaller of what Student's t gives for the estimated scatter and of a margin on the largest deviation that was seen, the
-latter for a pattern that repeats (weekend against week) being the tighter; but never less than that deviation.
+What the reference's own windows show is not drift. From few windows little is known, so the allowance is large: what
+Student's t gives for the estimated scatter, at most twice the largest deviation that was seen (or thrice, of very few),
+and never less than that deviation. Kinds of days and odd windows are told apart before (`phases`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from modelward_collector.stats.normal import two_sided_quantile
 
 WINDOWS_MIN = 3
 """Below this many windows nothing is learned."""
+
+LEVEL = 1e-4
+"""The error probability at which the scatter of distances must cover the next window, where none is given."""
 
 ALLOWED_SDS = 3.5
 """Effects within so many standard deviations of the process are below the floor."""
@@ -71,10 +74,10 @@ def process_sd(
         return 0.0
     t = -float(special.stdtrit(free - 1, level / 2)) * math.sqrt(between * (1 + 1 / (alike or windows)))
     largest = math.sqrt(max(0.0, float((deviation**2 - v).max())))
-    return max(largest, min(t, margin(free) * largest)) / two_sided_quantile(level)
+    return max(largest, min(t, _most(free) * largest)) / two_sided_quantile(level)
 
 
-def process_gap(gaps: NDArray[np.float64], noises: NDArray[np.float64]) -> float:
+def process_gap(gaps: NDArray[np.float64], noises: NDArray[np.float64], level: float = LEVEL) -> float:
     """How far windows' cdfs lie from the reference's beyond noise, with margin; gaps (w,), noises (w,) in 1/rows.
 
     0 while noise explains them: each alone, and all together (the mean of their squares, by its normal limit). Of gaps
@@ -89,10 +92,25 @@ def process_gap(gaps: NDArray[np.float64], noises: NDArray[np.float64]) -> float
     together = (float(squares.mean()) - GAP_SQUARE) / math.sqrt(GAP_SQUARE_VARIANCE / windows)
     if alone and special.ndtr(-together) > _ALL_EXCESS_P:
         return 0.0
-    return margin(windows) * math.sqrt(max(0.0, float((gaps**2 - GAP_SQUARE * noises).max())))
+    return _allowed(gaps**2 - GAP_SQUARE * noises, level)
 
 
-def process_distance(squares: NDArray[np.float64], freedom: int, noises: NDArray[np.float64]) -> float:
+def _allowed(excess: NDArray[np.float64], level: float) -> float:
+    """What the next window hardly exceeds, from the squares of windows' distances without what noise adds (w,)."""
+    windows = len(excess)
+    largest = math.sqrt(max(0.0, float(excess.max())))
+    t = -float(special.stdtrit(windows - 1, level / 2)) * math.sqrt(max(0.0, float(excess.mean())) * (1 + 1 / windows))
+    return max(margin(windows) * largest, min(t, _most(windows) * largest))
+
+
+def _most(windows: int) -> float:
+    """Factor on the largest deviation that is never exceeded, whatever t is; windows that vary at random need 2."""
+    return max(margin(windows), 2.0)
+
+
+def process_distance(
+    squares: NDArray[np.float64], freedom: int, noises: NDArray[np.float64], level: float = LEVEL
+) -> float:
     """Same for distances whose `squares` (w,) are `noises` (w,) times chi-squared when nothing but chance is there."""
     windows = len(squares)
     if windows < WINDOWS_MIN or freedom < 1:
@@ -101,4 +119,4 @@ def process_distance(squares: NDArray[np.float64], freedom: int, noises: NDArray
     alone = float(statistics.max()) <= special.chdtri(freedom, _SOME_EXCESS_P / windows)
     if alone and special.chdtrc(freedom * windows, float(statistics.sum())) > _ALL_EXCESS_P:
         return 0.0
-    return margin(windows) * math.sqrt(max(0.0, float((squares - freedom * noises).max())))
+    return _allowed(squares - freedom * noises, level)
