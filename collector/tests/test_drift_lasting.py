@@ -289,7 +289,7 @@ def test_a_trend_is_said_with_its_slope_and_its_beginning(watch: Watch) -> None:
     said = midnights(watched, rising, 9)
     first = next(index for index, result in enumerate(said) if "x" in flagged(result))
     assert first <= 5
-    assert all(flagged(result) == {"x"} for result in said[first:])
+    assert [flagged(result) for result in said[first:]] == [{"x"}] * len(said[first:])
     assert any("x rises by" in found(result, "x").message for result in said[first:])
     since = found(said[first], "x").since
     assert since is not None

@@ -247,12 +247,13 @@ def over_since(episode: Episode | None, looks: Sequence[Seen]) -> datetime | Non
 
 
 def _shows_the_end(look: Seen, episode: Episode, times: int = 1) -> bool:
-    return (
-        look.span.start >= episode.start
-        and look.span.length >= episode.length / 2
-        and look.rows >= times * episode.rows_needed
-        and _little(look, episode)
-    )
+    return _would_show(look, episode) and look.rows >= times * episode.rows_needed and _little(look, episode)
+
+
+def _would_show(look: Seen, episode: Episode) -> bool:
+    """Whether such an effect, with rows enough, would be more than the window's own floor: else it tells nothing."""
+    inside = look.span.start >= episode.start and look.span.length >= episode.length / 2
+    return inside and look.floor < episode.effect
 
 
 def _little(look: Seen, episode: Episode) -> bool:
@@ -267,7 +268,7 @@ def _calmer(episode: Episode, looks: Sequence[Seen]) -> Episode:
     over = [one for one in looks if _shows_the_end(one, episode)]
     if over:
         return replace(episode, end=min(one.span.start for one in over))
-    inside = [one for one in looks if one.span.start >= episode.start and one.span.length >= episode.length / 2]
+    inside = [one for one in looks if _would_show(one, episode)]
     if not inside:
         return episode
     shortest = inside[0]

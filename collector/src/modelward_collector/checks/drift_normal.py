@@ -142,13 +142,14 @@ def normal_of(
     zone: tzinfo = UTC,
     day: int | None = None,
     put_back: Sequence[Span] = (),
+    pieces: Sequence[tuple[Span, FeatureProfile]] = (),
 ) -> Normal:
     """Learn it from the reference's windows of the same hours (span, the feature's profile), in time order.
 
     `everything` is the view of all of them where that is known already. `begun`: since when the feature was watched,
     when it is learnt as it comes. Not of the `same_hours`, windows tell only of what is gross. `day` takes the window
-    for one of that day of the week. Windows in `put_back` belong
-    to the reference however odd they are.
+    for one of that day of the week. Windows in `put_back` belong to the reference however odd they are. `pieces` are
+    the days of stretches of several: those tell how much is normal, since stretches are few and differ less than days.
     """
     spans = [one for one, _ in windows]
     features = [feature for _, feature in windows]
@@ -192,7 +193,7 @@ def normal_of(
                 others.append((_view(found), found))
     return Normal(
         view=view,
-        scatter=feature_scatter(view, chosen, level, others),
+        scatter=_scatter_of_days(pieces, level, holidays, zone) or feature_scatter(view, chosen, level, others),
         floor=floor,
         alike=tuple(one for one, taken in zip(spans, alike, strict=True) if taken),
         odd=tuple(named),
@@ -204,6 +205,26 @@ def normal_of(
         missing=missing,
         series=series,
     )
+
+
+def _scatter_of_days(
+    windows: Sequence[tuple[Span, FeatureProfile]], level: float, holidays: frozenset[date], zone: tzinfo
+) -> FeatureScatter | None:
+    """How days differ from those of their kind, without odd ones; None of too few."""
+    if len(windows) < LEARNT_WINDOWS:
+        return None
+    features = [feature for _, feature in windows]
+    days = np.array([day_of(one, holidays, zone) for one, _ in windows], dtype=np.int64)
+    known = characteristics(_view(features), features)
+    reach = (windows[-1][0].end - windows[0][0].start) / DAY
+    partition = partition_of(known.values, known.variances, days, reach)
+    fair = odd_windows(known.values, known.variances, days, partition, known.trivial).max(axis=1, initial=0.0) == 0
+    kinds = []
+    for kind in sorted(partition.kinds, key=len, reverse=True):
+        found = [features[i] for i in np.flatnonzero(fair & np.isin(days, kind))]
+        if len(found) >= ALIKE_MIN:
+            kinds.append((_view(found), found))
+    return feature_scatter(*kinds[0], level, kinds[1:]) if kinds else None
 
 
 def _view(features: Sequence[FeatureProfile]) -> FeatureView:

@@ -119,6 +119,7 @@ class PreparedReference:
                 [(one, side_of(profile, side, name)) for one, profile in kept],
                 span,
                 level,
+                pieces=[(one, side_of(profile, side, name)) for one, profile in self._days_of(kept, span)],
                 everything=everything,
                 begun=_begun(reference, subject_key(side, name)),
                 same_hours=alike.same_hours,
@@ -129,6 +130,19 @@ class PreparedReference:
                 put_back=reference.put_back.get(subject_key(side, name), ()),
             )
         return found
+
+    def _days_of(self, kept: Sequence[tuple[Span, Profile]], span: Span) -> list[tuple[Span, Profile]]:
+        """The days that stretches of several are made of; none of shorter ones, or where days are not kept apart."""
+        if span.length < 2 * DAY:
+            return []
+        inside = [one for one, _ in kept]
+        return [
+            (one, profile)
+            for one, profile in self.reference.windows
+            if one.length <= DAY
+            and profile.rows >= ROWS_MIN
+            and any(s.start <= one.start and one.end <= s.end for s in inside)
+        ]
 
     def alike(self, span: Span) -> Alike:
         """The reference's windows of the same length and hours, in time order.

@@ -304,6 +304,11 @@ def _windows(
     if not wanted:
         return None
     length = window.length
+    if length > _DAY:
+        # Days are kept apart: how they differ bounds how weeks do, of which there are few.
+        wanted = [
+            Span(one.start + n * _DAY, one.start + (n + 1) * _DAY) for one in wanted for n in range(length // _DAY)
+        ]
     whole_days = length >= _DAY and all(one.start == _floor(one.start, 86_400) for one in wanted)
     step = 86_400 if whole_days else 3_600
     read = {}
