@@ -58,12 +58,12 @@ def test_the_next_window_of_a_varying_process_stays_within_what_was_learned(wind
     assert exceeded / runs < 0.005
 
 
-def test_a_weekend_is_within_what_two_weeks_taught_and_twice_as_far_is_not() -> None:
+def test_a_weekend_is_within_what_two_weeks_taught_and_thrice_as_far_is_not() -> None:
     weekend = np.tile([0.0, 0, 0, 0, 0, 1, 1], 2)
     sd = process_sd(weekend, np.full(14, 1e-4), weekend.mean(), LEVEL)
     allowed = two_sided_quantile(LEVEL) * sd
     deviation = 1 - weekend.mean()
-    assert deviation < allowed < 2.2 * deviation
+    assert deviation < allowed < 3.1 * deviation
 
 
 def test_a_day_like_the_oddest_of_the_reference_is_allowed_however_rare() -> None:

@@ -1,8 +1,8 @@
 """How much windows of an unchanged process differ beyond sampling noise: weekdays, hours, weather.
 
 What the reference's own windows show is not drift. From few windows little is known, so the allowance is large: what
-Student's t gives for the estimated scatter, at most twice the largest deviation that was seen (or thrice, of very few),
-and never less than that deviation. Kinds of days and odd windows are told apart before (`phases`).
+Student's t gives for the estimated scatter, at most a few times the largest deviation that was seen, and never less
+than that. Kinds of days and odd windows are told apart before (`phases`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from modelward_collector.stats.normal import two_sided_quantile
 
 WINDOWS_MIN = 3
 """Below this many windows nothing is learned."""
+
+FEW_WINDOWS = 7
 
 LEVEL = 1e-4
 """The error probability at which the scatter of distances must cover the next window, where none is given."""
@@ -104,8 +106,12 @@ def _allowed(excess: NDArray[np.float64], level: float) -> float:
 
 
 def _most(windows: int) -> float:
-    """Factor on the largest deviation that is never exceeded, whatever t is; windows that vary at random need 2."""
-    return max(margin(windows), 2.0)
+    """Factor on the largest deviation that is never exceeded, whatever t is.
+
+    Of windows that vary at random the largest of 28 is twice exceeded once in some ten thousand; of 7 it may have been
+    small by luck. Of fewer t would allow so much that nothing were found.
+    """
+    return margin(windows) if windows < FEW_WINDOWS else max(2.0, min(5.0, 1 + 28 / windows))
 
 
 def process_distance(
