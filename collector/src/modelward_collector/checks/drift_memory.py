@@ -251,13 +251,16 @@ def _shows_the_end(look: Seen, episode: Episode, times: int = 1) -> bool:
 
 
 def _would_show(look: Seen, episode: Episode) -> bool:
-    """Whether such an effect, with rows enough, would be more than the window's own floor: else it tells nothing."""
-    inside = look.span.start >= episode.start and look.span.length >= episode.length / 2
-    return inside and look.floor < episode.effect
+    return look.span.start >= episode.start and look.span.length >= episode.length / 2
 
 
 def _little(look: Seen, episode: Episode) -> bool:
-    return look.effect < max(BACK_TO_NORMAL * episode.effect, look.floor)
+    """Whether a window shows little of it: half of its effect at most, or no more than windows differ by anyway.
+
+    The latter tells nothing where that is as much as the episode's effect.
+    """
+    half = look.effect < BACK_TO_NORMAL * episode.effect
+    return half or look.effect < look.floor < episode.effect
 
 
 def _calmer(episode: Episode, looks: Sequence[Seen]) -> Episode:
