@@ -242,6 +242,6 @@ def test_what_full_sketches_do_tell_is_found() -> None:
         rare = [f"u{value}" for value in draw.integers(0, 10**6, 10_000)]
         sketch.update(np.where(draw.random(10_000) < share, "often", rare).tolist())
         sides.append(CategoryView.of(sketch))
-    outcomes = category_tests(*sides)
+    outcomes = category_tests(sides[0], sides[1])
     assert named(outcomes, "linf").subject == "often"
     assert named(outcomes, "linf").counted_p < 1e-20
