@@ -82,8 +82,9 @@ from modelward_collector.checks.window import JOINT, ReferenceProfile, Window, s
 from modelward_collector.models import ModelSpec
 from modelward_collector.span import Span
 
-SURE = 1e-5
-"""A drift whose adjusted p-value is above this is one window's, until the next window shows it too."""
+SURE = 1e-9
+"""A drift whose adjusted p-value is above this is one window's, until the next window shows it too. Where windows vary,
+p-values far below the false alarm rate are those of a normal tail, and few windows have a longer one."""
 
 UNUSUAL_DAYS_MAX = 2
 """So many days of a week may be like days of another kind, as holidays are; the next is drift."""
