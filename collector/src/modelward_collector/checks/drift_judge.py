@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -121,7 +121,6 @@ class LookJudged:
     joint: JointChange | None
     parts: Sequence[tuple[dict[str, str], Judged]]
     like: str = ""
-    signs: Sequence[str] = field(default_factory=tuple)
 
 
 Judge = Callable[[Look, str, Profile, DriftCheck, bool], LookJudged]
@@ -145,15 +144,14 @@ def judge(look: Look, version: str, current: Profile, config: DriftCheck, anothe
     learned = budget / max(1, len(wanted))
     judged = _judge(wanted, prepared, current, window, rate, learned)
     like = ""
-    signs: tuple[str, ...] = ()
     if another_kind and window.span.length <= DAY and any(one.drifts for one in judged):
         other = _like_another_kind(judged, wanted, prepared, current, window, rate, learned)
         if other is not None:
-            judged, like, signs = other
+            judged, like = other
     if trends:
         judged = _trends(judged, window, budget * trends)
     parts = _judge_segments(segments, wanted, prepared, window, budget * SEGMENT_SHARE, learned)
-    return LookJudged(look, current, judged, joint, parts, like, signs)
+    return LookJudged(look, current, judged, joint, parts, like)
 
 
 def _wanted(current: Profile, reference: Profile, ignored: set[str]) -> list[tuple[str, str]]:
@@ -231,7 +229,7 @@ def _like_another_kind(
     window: Window,
     rate: float,
     learned: float,
-) -> tuple[list[Judged], str, tuple[str, ...]] | None:
+) -> tuple[list[Judged], str] | None:
     """The window judged as one of a day that it is like in everything: a holiday is as a Sunday is. None if it is not.
 
     At least two things have to tell so, each of which differs from kind to kind: features, or how many rows there are.
@@ -259,7 +257,7 @@ def _like_another_kind(
         ]
         signs = (*moved, *(("rows",) if rows else ()))
         if len(signs) >= SIGNS_MIN:
-            return other, said(apart[0].of(day)), signs
+            return other, said(apart[0].of(day))
     return None
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from modelward_agent.profile import CoMoments, Dependence, FeatureProfile, Profile, merged
 from modelward_collector.checks.drift_normal import DAY, Normal, day_of, normal_of
-from modelward_collector.checks.window import JOINT, ReferenceProfile, subject_key
+from modelward_collector.checks.window import JOINT, ReferenceProfile, stride, subject_key
 from modelward_collector.span import Span
 from modelward_collector.stats.correlation import correlation_scatter
 from modelward_collector.stats.dependence import Term, dependence_scatter
@@ -162,14 +162,14 @@ class PreparedReference:
         finest = min((one.length for one, _ in windows), default=length)
         if length <= timedelta(0) or finest > length:
             return None
-        stride = _stride(length)
+        step = stride(length)
         stretches: dict[int, list[tuple[Span, Profile]]] = {}
         for one, profile in windows:
-            index, into = divmod(one.start - span.start, stride)
+            index, into = divmod(one.start - span.start, step)
             if into + one.length <= length:
                 stretches.setdefault(index, []).append((one, profile))
         whole = [
-            (Span(span.start + index * stride, span.start + index * stride + length), found)
+            (Span(span.start + index * step, span.start + index * step + length), found)
             for index, found in sorted(stretches.items())
             if sum((one.length for one, _ in found), timedelta(0)) >= _COVERED * length
         ]
@@ -324,14 +324,9 @@ def _one(profiles: Sequence[Profile]) -> Profile:
     return profiles[0] if len(profiles) == 1 else merged(profiles)
 
 
-def _stride(length: timedelta) -> timedelta:
-    """From one window of the reference to the next of the same hours."""
-    return max(DAY, -(-length // DAY) * DAY)
-
-
 def _phase(span: Span) -> tuple[timedelta, timedelta]:
     """Length, and where it begins in its day, or in as many days as it is long."""
-    return span.length, (span.start - _EPOCH) % _stride(span.length)
+    return span.length, (span.start - _EPOCH) % stride(span.length)
 
 
 def _begun(reference: ReferenceProfile, key: str) -> datetime | None:

@@ -22,6 +22,12 @@ def subject_key(side: str, name: str) -> str:
     return name if name == JOINT else f"{side}/{name}"
 
 
+def stride(length: timedelta) -> timedelta:
+    """From one window of so long to the next of the same hours: whole days, one at least."""
+    day = timedelta(days=1)
+    return max(day, -(-length // day) * day)
+
+
 def segment_key(name: str, value: str) -> str:
     """The name that memories have for a segment in which anything drifts."""
     return f"segments/{name}={value}"

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from modelward_agent.profile import Profile, ProfileFormatError, Segment, from_bytes, merged
 from modelward_agent.profile.reference import read_reference
-from modelward_collector.checks.window import ReferenceProfile, Window, segment_key
+from modelward_collector.checks.window import ReferenceProfile, Window, segment_key, stride
 from modelward_collector.models import ModelSpec, ReferenceFile, ReferenceRolling, ReferenceSpan
 from modelward_collector.span import Span
 from modelward_collector.store.covering import no_longer_than, selected
@@ -47,13 +47,7 @@ def load_window(store: Store, model: str, span: Span, *, version: str | None = N
         lambda: store.parts(span, model=model, version=version),
         lambda part: (part.version, segment_of(part)),
     )
-    return Window(
-        model=model,
-        span=span,
-        profiles=profiles,
-        hosts=frozenset(part.host for part in parts),
-        last_row=max((part.end for part in parts), default=None),
-    )
+    return _window(model, span, profiles, parts)
 
 
 def load_rows(store: Store, model: str, span: Span) -> Window:
@@ -62,6 +56,10 @@ def load_rows(store: Store, model: str, span: Span) -> Window:
     profiles: dict[tuple[str, Segment], Profile] = {}
     for part in parts:
         profiles.setdefault((part.version, segment_of(part)), Profile()).rows += part.rows
+    return _window(model, span, profiles, parts)
+
+
+def _window(model: str, span: Span, profiles: Mapping[tuple[str, Segment], Profile], parts: Sequence[Part]) -> Window:
     return Window(
         model=model,
         span=span,
@@ -187,13 +185,13 @@ class NormalSpans:
         """
         inside = _same_hours(window, span)
         found = {one.start: one for one in inside}
-        stride = _stride(window.length)
-        before = inside[0].start if inside else window.start - (window.end - span.end - _MICROSECOND) // stride * stride
-        most = max(1, horizon // stride)
+        step = stride(window.length)
+        before = inside[0].start if inside else window.start - (window.end - span.end - _MICROSECOND) // step * step
+        most = max(1, horizon // step)
         first, begun = self.since or _REACH_BACK, self.begun or _REACH_BACK
         for spans in self.left_out.values():
             kept = sum(not _meets(one, spans) for one in inside)
-            start = before - stride
+            start = before - step
             while kept < most and start >= first and start + window.length > begun:
                 one = Span(start, start + window.length)
                 if not _meets(one, spans):
@@ -201,7 +199,7 @@ class NormalSpans:
                     kept += 1
                 elif any(out.start <= _REACH_BACK and one.start < out.end for out in spans):
                     break  # before a new normal there is nothing to look for
-                start -= stride
+                start -= step
         return [found[start] for start in sorted(found)]
 
 
@@ -214,19 +212,15 @@ def _meets(one: Span, spans: Sequence[Span]) -> bool:
     return any(one.start < out.end and out.start < one.end for out in spans)
 
 
-def _stride(length: timedelta) -> timedelta:
-    return max(_DAY, -(-length // _DAY) * _DAY)
-
-
 def _same_hours(window: Span, span: Span) -> list[Span]:
     """Windows as long as this one that lie in the span and begin at the same hour, in time order."""
-    stride = _stride(window.length)
-    first = window.start - (window.start - span.start) // stride * stride
+    step = stride(window.length)
+    first = window.start - (window.start - span.start) // step * step
     found = []
     while first + window.length <= span.end:
         if first >= span.start:
             found.append(Span(first, first + window.length))
-        first += stride
+        first += step
     return found
 
 
