@@ -508,3 +508,21 @@ def test_what_drifts_in_a_segment_does_not_become_its_normal(watch: Watch) -> No
     feed(3)
     feed(34)
     assert said == [False, True, True]
+
+
+# -- a creep that was there from the first row on -------------------------------------------------------------------
+def test_a_creep_from_the_first_row_on_is_said_until_it_ends(watch: Watch) -> None:
+    """Weeks have nothing that they could be compared with then, so none of them tells that it is over."""
+
+    def creeping(rng: np.random.Generator, at: datetime) -> Mapping[str, Column]:
+        return {"x": normal(rng, 0.02 * ((at - FIRST) / DAY)), "y": normal(rng)}
+
+    watched = watch()
+    watched.feed(14 * DAY, creeping)
+    said = []
+    for _ in range(13):
+        watched.feed(DAY, creeping)
+        said.append("x" in flagged(watched.check()))
+    first = said.index(True)
+    assert first < 6
+    assert all(said[first:])

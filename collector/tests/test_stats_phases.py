@@ -98,6 +98,33 @@ def test_two_odd_mondays_of_four_make_no_kind() -> None:
         assert kinds_of(values, days) == ALL_ALIKE
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {8: 1.0, 12: -1.0, 19: 1.0, 20: -1.0},
+        {2: 1.0, 12: -1.0, 17: 1.0, 20: -1.0, 21: 1.0, 22: 1.0, 23: -1.0},
+        {1: 2.0, 3: -2.0, 6: -2.0, 20: -2.0, 26: 2.0},
+    ],
+)
+def test_weekends_are_learnt_though_three_of_eight_are_odd(odd: dict[int, float]) -> None:
+    days = a_month()
+    for seed in range(10):
+        values = drawn(days, seed, lambda day: 0.5 * (day in WEEKEND))
+        values[list(odd), 0] += list(odd.values())
+        learnt = kinds_of(values, days)
+        assert learnt == two_kinds(WEEKEND)
+        assert odd_of(values, days, learnt) == set(odd)
+
+
+def test_of_kinds_the_one_is_learnt_that_leaves_fewest_windows_unexplained() -> None:
+    """Sundays with three odd Mondays of four lie further apart from the rest than weekends do."""
+    days, odd = a_month(), [4, 7, 10, 12, 14, 21, 24]
+    for seed in range(10):
+        values = drawn(days, seed, lambda day: 0.5 * (day in WEEKEND), columns=6)
+        values[odd, 0] += 3.0
+        assert kinds_of(values, days) == two_kinds(WEEKEND)
+
+
 @pytest.mark.parametrize("number", [5, 7, 8, 9])
 def test_from_few_days_no_kind_is_learnt(number: int) -> None:
     days = a_month(first=2, days=number)

@@ -384,7 +384,9 @@ def _seen(judged: Judged) -> Seen:
         # A week from where the trend began is all that it is compared with from now on.
         since = max(spans[judged.creep.began].start, spans[0].start + timedelta(days=7))
     sure = judged.drifts and (judged.creep is not None or judged.adjusted <= SURE)
-    rows, floor = judged.current.rows, judged.leading.floor
+    # Where there is nothing to compare with, no row tells that anything is over.
+    compared = judged.normal is None or bool(judged.normal.alike)
+    rows, floor = judged.current.rows if compared else 0, judged.leading.floor
     return Seen(judged.window.span, judged.drifts, judged.score, rows, needed, since, shape, sure, floor)
 
 

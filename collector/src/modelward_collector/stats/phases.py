@@ -41,7 +41,13 @@ GROUP_MIN = 4
 """Days of a kind that are needed to learn that it is one: of fewer, one odd day would make a kind."""
 
 _ALIKE = 0.5
-"""Three quarters of a kind's days must be this share of the median's distance away, or it is a few odd days."""
+"""Most of a kind's days must be this share of the median's distance away, or it is a few odd days."""
+
+_MANY = 8
+"""Of so many days of a kind three in eight may be odd, of fewer a quarter."""
+
+_UNEXPLAINED = 3.0
+"""Windows further off than this many standard deviations count alike: kinds are not chosen to suit one odd day."""
 
 _MAD = 1.4826
 _MEDIAN = 1.2533
@@ -121,19 +127,20 @@ def partition_of(values: Values, variances: Values, days: Days, span_days: float
         return ALL_ALIKE
     there = set(days.tolist())
     level = PARTITION_LEVEL / (max(1, values.shape[1]) * (len(_KINDS) + 1))
-    best, largest = ALL_ALIKE, 0.0
     varied = _varied(values, variances)
     if not varied.any():
         return ALL_ALIKE
     values, variances = values[:, varied], variances[:, varied]
+    apart = []
     for kind in _KINDS:
         candidate = two_kinds(kind)
         members = _of(days, kind)
         if min(members.sum(), (~members).sum()) < GROUP_MIN or not set(kind) <= there:
             continue
-        apart = _excess(values, variances, days, candidate, level) * _together(values, members)
-        if apart.max(initial=0.0) > largest:
-            best, largest = candidate, float(apart.max())
+        differs = (_excess(values, variances, days, candidate, level) > 0) & _together(values, members)
+        if differs.any():
+            apart.append((candidate, differs))
+    best = _explains_most(values, variances, days, apart)
     # Two odd Mondays of four are no reason to tell all days apart.
     fair = odd_windows(values, variances, days, best, np.zeros(values.shape[1])).max(axis=1, initial=0.0) == 0
     values, variances, days = values[fair], variances[fair], days[fair]
@@ -158,8 +165,35 @@ def _together(values: Values, members: NDArray[np.bool_]) -> NDArray[np.bool_]:
     distances = values[members] - _median(values[~members])
     middle = _median(distances)
     sided = np.sort(np.where(np.isfinite(distances), distances * np.sign(middle), np.inf), axis=0)
-    lower: NDArray[np.bool_] = sided[(len(sided) - 1) // 4] > _ALIKE * np.abs(middle)
+    size = len(sided)
+    lower: NDArray[np.bool_] = sided[3 * size // 8 if size >= _MANY else (size - 1) // 4] > _ALIKE * np.abs(middle)
     return lower
+
+
+def _explains_most(
+    values: Values, variances: Values, days: Days, apart: Sequence[tuple[Partition, NDArray[np.bool_]]]
+) -> Partition:
+    """Of partitions that differ in some characteristics (characteristics,) the one that leaves least of one of those.
+
+    What a partition leaves is the sum of the windows' squared deviations, each bounded, in one scale for all.
+    """
+    if not apart:
+        return ALL_ALIKE
+    deviations = [np.abs(values - _centres(values, days, candidate)) for candidate, _ in apart]
+    spread = np.min([_median(one) for one in deviations], axis=0)
+    scale = np.sqrt(np.maximum((_MAD * spread) ** 2, _median(variances)))
+
+    def left(distances: Values) -> Values:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            answer: Values = np.nansum(np.minimum(distances / scale, _UNEXPLAINED) ** 2, axis=0)
+        return answer
+
+    without = left(np.abs(values - _median(values)))
+    gains = [
+        float(np.where(differs, without - left(one), -np.inf).max())
+        for one, (_, differs) in zip(deviations, apart, strict=True)
+    ]
+    return apart[int(np.argmax(gains))][0]
 
 
 def odd_windows(values: Values, variances: Values, days: Days, partition: Partition, trivial: Values) -> Values:
