@@ -28,8 +28,8 @@ ELSEWHERE = "clock"
 
 FLAGGED = {"warning", "critical"}
 
-EVERY = 6
-"""Hours between checks that are far from a change."""
+EVERY, SELDOM = 6, 11
+"""Hours between checks; between those that are far from a change, at each hour of the day in turn."""
 
 VERBOSE = "MODELWARD_LASTING_VERBOSE"
 """When it is set, every flagged check is told on stderr; processes inherit it."""
@@ -174,8 +174,8 @@ def progress(text: str) -> None:
 
 
 def near(*changes: int) -> Callable[[int], bool]:
-    """Hourly from a day before each of these hours to two days after it, else every sixth hour."""
-    return lambda hour: hour % EVERY == 0 or any(-24 <= hour - change <= 48 for change in changes)
+    """Hourly from a day before each of these hours to two days after it, else every eleventh hour."""
+    return lambda hour: hour % SELDOM == 0 or any(-24 <= hour - change <= 48 for change in changes)
 
 
 def always(_: int) -> bool:
