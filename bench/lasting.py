@@ -11,8 +11,8 @@ not on processes or on other rows (the sketches toss coins of their own). Exits 
                                                        and every flagged check with its messages, on stderr
 
 (with PYTHONPATH=. from the project's root). Unchanged traffic is checked every hour. Where a feature changes, checks
-are hourly from a day before each change to two days after it, and every eleven hours elsewhere: a check looks at traffic and at
-what was said of it, not at how often it was asked.
+are hourly from a day before each change to two days after it, and every eleven hours elsewhere: a check looks at
+traffic and at what was said of it, not at how often it was asked.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ EARLY = {"ok", "no_data", "learning"}
 @dataclass(frozen=True, slots=True)
 class Size:
     """How much of everything: features, days of unchanged traffic, the day of a change and how many days it is watched,
-    how many draws of each long run, and how many of each short one.
+    how many draws of each change, and how many of each short run.
     """
 
     features: int
