@@ -35,7 +35,8 @@ build-packages:
 
 SPEED ?= 1
 PORT ?= 8321
-PYTEST ?= -q
+PYTEST ?= -q --durations=10
+WORKERS ?= $(shell nproc)
 
 .PHONY: demo
 demo: $(VENV)/.demo ## a real model on a year of flights, watched: make demo SPEED=1 (days a second) PORT=8321
@@ -48,8 +49,8 @@ install: $(VENV)/.run ## the agent and the collector into .venv, nothing else
 check: lint types test ## everything that a change must pass
 
 .PHONY: test
-test: $(VENV)/.test servers ## every test but test-deploy's; the unit tests first, then those against real servers
-	$(BIN)/python -m pytest $(PYTEST) -m 'not server' agent/tests collector/tests appliance/tests tests --ignore=tests/deploy
+test: $(VENV)/.test servers ## every test but test-deploy's; the unit tests first, on all cores, then those against real servers
+	$(BIN)/python -m pytest $(PYTEST) -n $(WORKERS) --dist worksteal -m 'not server' agent/tests collector/tests appliance/tests tests --ignore=tests/deploy
 	$(BIN)/python -m pytest $(PYTEST) -m server agent/tests collector/tests appliance/tests tests --ignore=tests/deploy
 
 .PHONY: servers
@@ -78,7 +79,7 @@ build/peers: requirements/peers.txt | venv-check
 	@touch build/peers
 
 .PHONY: bench
-bench: $(VENV)/.test build/peers servers ## the numbers that must hold, each beside its peer; takes about half an hour
+bench: $(VENV)/.test build/peers servers ## the numbers that must hold, each beside its peer; takes about two hours
 	$(BIN)/python -m bench
 
 .PHONY: docs

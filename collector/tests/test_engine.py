@@ -18,8 +18,7 @@ from modelward_collector import engine as engine_module
 from modelward_collector.app import Collector
 from modelward_collector.checks.result import CheckKind, Status
 from modelward_collector.checks.window import ReferenceProfile
-from modelward_collector.engine import floor
-from modelward_collector.span import Span
+from modelward_collector.span import Span, floor
 from modelward_collector.store.protocol import StoreUnavailableError
 from modelward_collector.store.windows import load_past
 

@@ -41,7 +41,7 @@ from modelward_collector.metrics import Metrics
 from modelward_collector.models import DriftCheck, ModelSpec, ReferenceFile, ReferenceRolling, Schedule
 from modelward_collector.models import Task as ModelTask
 from modelward_collector.registry import Registry
-from modelward_collector.span import Span
+from modelward_collector.span import Span, floor
 from modelward_collector.store.acceptances import accept, acceptances
 from modelward_collector.store.normal_past import begins_anew, load_normal_past
 from modelward_collector.store.protocol import Store, StoreUnavailableError
@@ -188,12 +188,6 @@ class Engine:
         return Span(end - schedule.window, end)
 
 
-def floor(moment: datetime, step: timedelta) -> datetime:
-    """The latest whole step, counted from the epoch, that is not after the moment."""
-    seconds = int(step.total_seconds())
-    return datetime.fromtimestamp(int(moment.timestamp()) // seconds * seconds, UTC)
-
-
 class Loader:
     """Runs tasks against one store, in the caller's thread; keeps the references that were used last."""
 
@@ -237,7 +231,7 @@ class Loader:
         """Compare each version with what is normal for it, at every length that it has rows enough for."""
         spec = task.spec
         shown = load_rows(self._store, spec.model, task.span)
-        born = {one.version: one.first_seen for one in self._store.seen_models() if one.model == spec.model}
+        born = self._born(spec)
         accepted = acceptances(self._store, spec.model, until=task.now)
 
         def judge(version: str) -> CheckResult:
@@ -326,7 +320,7 @@ class Loader:
         sample = load_sample(self._store, task.spec.model, task.span) if needed else None
         last_seen = self._last_seen(task)
 
-        born = {one.version: one.first_seen for one in self._store.seen_models() if one.model == task.spec.model}
+        born = self._born(task.spec)
         accepted = acceptances(self._store, task.spec.model, until=task.now)
 
         def judge(version: str) -> CheckResult:
@@ -406,7 +400,7 @@ class Loader:
         known = sorted(set(labelled.version))
         versions = known + self._estimating.young_versions(task.spec, task.span, known)
         versions = versions or self._latest_version(task.spec.model)
-        born = {one.version: one.first_seen for one in self._store.seen_models() if one.model == task.spec.model}
+        born = self._born(task.spec)
         accepted = acceptances(self._store, task.spec.model, until=task.now)
 
         def judge(version: str) -> CheckResult:
@@ -437,6 +431,10 @@ class Loader:
     def _latest_version(self, model: str) -> list[str]:
         seen = [seen for seen in self._store.seen_models() if seen.model == model]
         return [max(seen, key=lambda one: (one.last_seen, one.version)).version] if seen else [""]
+
+    def _born(self, spec: ModelSpec) -> dict[str, datetime]:
+        """When each version of the model was first seen."""
+        return {one.version: one.first_seen for one in self._store.seen_models() if one.model == spec.model}
 
     def _last_seen(self, task: Task) -> datetime | None:
         """When any version last had traffic: one that a new version replaced is not silent but retired.

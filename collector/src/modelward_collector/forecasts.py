@@ -15,9 +15,8 @@ import numpy as np
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from modelward_collector.engine import floor
 from modelward_collector.series import HOUR, RESULT_CHECKS, Points, is_of, measure_of, moment, results, traffic
-from modelward_collector.span import Span
+from modelward_collector.span import Span, floor
 from modelward_collector.stats.forecast import (
     BANDS,
     Anomaly,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -17,3 +17,9 @@ class Span:
     def length(self) -> timedelta:
         """How long it is."""
         return self.end - self.start
+
+
+def floor(moment: datetime, step: timedelta) -> datetime:
+    """The latest whole step, counted from the epoch, that is not after the moment."""
+    seconds = int(step.total_seconds())
+    return datetime.fromtimestamp(int(moment.timestamp()) // seconds * seconds, UTC)

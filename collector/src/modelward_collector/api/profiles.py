@@ -20,8 +20,7 @@ from modelward_collector.api.problems import RESPONSES, NotFoundError
 from modelward_collector.api.shared import After, ContextOf, End, Limit, Listing, Start, listing, span_of, spec_of
 from modelward_collector.checks.result import CheckKind
 from modelward_collector.context import Context
-from modelward_collector.engine import floor
-from modelward_collector.span import Span
+from modelward_collector.span import Span, floor
 from modelward_collector.stats.histogram import paired_histogram
 from modelward_collector.store.windows import load_series
 

@@ -21,6 +21,7 @@ from modelward_collector.checks.result import CheckKind, CheckResult, Finding, S
 from modelward_collector.checks.window import JOINT, Window
 from modelward_collector.models import ModelSpec
 from modelward_collector.stats.categories import new_categories, vanished_categories
+from modelward_collector.stats.effect import FLOOR
 from modelward_collector.stats.feature import TEXT, FeatureView
 from modelward_collector.stats.normal import two_sided_quantile
 from modelward_collector.stats.text import contributors
@@ -72,7 +73,9 @@ def finding_of(
     """One feature's finding; `state` is whether the state is drift, `episode` the drift that goes on."""
     window = one.window
     flagged = status.flagged
-    message = message_of(one.name, one.comparison.kind, one.reference, one.current, one.leading, one.drifts)
+    # Of what goes on, how things stand is told also where this window alone would not show it.
+    shown = one.drifts or (episode is not None and one.score > FLOOR)
+    message = message_of(one.name, one.comparison.kind, one.reference, one.current, one.leading, shown)
     if status is Status.LEARNING:
         message = f"{one.name} is still being learnt"
     elif one.creep is not None and one.normal is not None:

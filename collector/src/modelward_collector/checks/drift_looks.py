@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from modelward_collector.models import ModelSpec, ReferenceRolling, ReferenceSpan
-from modelward_collector.span import Span
+from modelward_collector.span import Span, floor
 
 HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
@@ -44,8 +44,8 @@ def lengths_of(
     lived = Span(min(max(asked.start, born or asked.start), end), end)
     if spec.checks.drift.lengths_chosen or not _tells_hours(spec, known):
         return [Length(lived, 1.0)]
-    hour = _floor(end, HOUR)
-    day = _floor(end, DAY)
+    hour = floor(end, HOUR)
+    day = floor(end, DAY)
     found = [Length(Span(hour - HOUR, hour), SHARES[HOUR])]
     if born is None or born < day - DAY / 2:
         found.append(Length(Span(day - DAY, day), SHARES[DAY], trends=True))
@@ -63,8 +63,3 @@ def _tells_hours(spec: ModelSpec, known: Sequence[Span] | None) -> bool:
     if not known:
         return False
     return min(one.length for one in known) <= HOUR and known[-1].end - known[0].start >= WEEK
-
-
-def _floor(moment: datetime, step: timedelta) -> datetime:
-    seconds = int(step.total_seconds())
-    return datetime.fromtimestamp(int(moment.timestamp()) // seconds * seconds, UTC)
