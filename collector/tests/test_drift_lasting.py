@@ -526,3 +526,30 @@ def test_a_creep_from_the_first_row_on_is_said_until_it_ends(watch: Watch) -> No
     first = said.index(True)
     assert first < 6
     assert all(said[first:])
+
+
+# -- nights without traffic -----------------------------------------------------------------------------------------
+def test_a_drift_stays_said_through_hours_with_hardly_a_row(watch: Watch) -> None:
+    """It would else be over every night, and a new alert every morning."""
+
+    def asleep(rng: np.random.Generator, at: datetime) -> Mapping[str, Column]:
+        return {"x": normal(rng, 0.0, 1), "y": normal(rng, 0.0, 1)}
+
+    watched = watch("checks: {drift: {window: 6h}}", begin=STEADY_UNTIL)
+    watched.now = STEADY_UNTIL
+    watched.feed(6 * HOUR, steady(1.0))
+    assert flagged(watched.check()) == {"x"}
+    for _ in range(3):
+        watched.feed(12 * HOUR, asleep)
+        result = watched.check()
+        assert flagged(result) == {"x"}
+        assert result.numbers["drifted"] == 1
+    assert found(result, "x").message == (
+        "x drifted when last told; too few rows came since to show that this is over, for 1 day"
+    )
+    assert STEADY_UNTIL - HOUR <= (found(result, "x").since or FIRST) <= STEADY_UNTIL
+    assert result.summary.startswith("6 rows in the window; drift is judged from")
+    watched.feed(6 * HOUR, steady())
+    assert flagged(watched.check()) == set()
+    watched.feed(12 * HOUR, asleep)
+    assert watched.check().status is Status.NO_DATA

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -104,6 +104,7 @@ def test_two_values_give_the_same_verdict_as_whatever_they_come(before: tuple[in
 
 
 @given(st.lists(rows_and_hits(5_000), min_size=3, max_size=8), rows_and_hits(5_000))
+@example([(60, 0)] * 7 + [(3354, 66)], (335, 0))
 @settings(max_examples=40, deadline=None)
 def test_also_where_the_references_own_days_vary(days: Days, now: tuple[int, int]) -> None:
     if both_come(*days):

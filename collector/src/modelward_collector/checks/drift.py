@@ -22,7 +22,7 @@ its own shows that it is over (`drift_memory`). Statuses:
 * CRITICAL: the state is drift and the effect is large (at least 0.5, about 1.3 standard deviations), unless the
   feature's importance is given as 0; or it is that of an output (prediction, score) while a feature drifts too: the
   model answers differently because it is asked differently.
-* NO_DATA: fewer rows than `min_rows` in the window or the reference.
+* NO_DATA: fewer rows than `min_rows` in the window or the reference, and nothing that is known to drift.
 
 **Features drift jointly** (one more finding, where profiles say how features move together) when the correlation of any
 pair changed significantly and by more than 0.1, whether or not a feature drifts by itself; a tenth of the false alarm
@@ -50,6 +50,7 @@ from modelward_collector.checks.drift_findings import (
     rows_needed,
     status_of,
     summary_of,
+    untold,
 )
 from modelward_collector.checks.drift_history import earlier_results, state_of
 from modelward_collector.checks.drift_joint import JointChange, measure_of_pair
@@ -145,11 +146,16 @@ def check_looks(
         if not why:
             done.append(judge(look, version, current, config, _may_be_unusual(memory, look.window.span)))
     shown = window.profile(version)
-    if not done:
-        return result_of(version, window, shown, Status.NO_DATA, nothing, memory=kept)
-
     now = window.span.end
     earlier = earlier_results(history, window)
+    if not done:
+        # A night without rows ends no drift, and is no reason to alert anew in the morning.
+        goes_on = untold(earlier[0], memory, now) if earlier else ()
+        status = worst(*(finding.status for finding in goes_on)) if goes_on else Status.NO_DATA
+        summary = "; ".join([nothing, *(finding.message for finding in goes_on[:1])])
+        numbers = earlier[0].numbers if goes_on else {}
+        return result_of(version, window, shown, status, summary, goes_on, numbers, kept)
+
     told = _Told(spec, version, done, past, earlier, now)
     judged = told.features()
     joint = told.joint()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,12 +14,12 @@ from modelward_collector.checks.drift_dependence import to_json
 from modelward_collector.checks.drift_history import JOINT_TEST, TEST, run_of
 from modelward_collector.checks.drift_joint import JointChange
 from modelward_collector.checks.drift_judge import CREEP, Judged
-from modelward_collector.checks.drift_memory import Episode
+from modelward_collector.checks.drift_memory import Episode, Memory
 from modelward_collector.checks.drift_message import message_of
 from modelward_collector.checks.drift_normal import DAY, Normal
 from modelward_collector.checks.drift_since import JOINT_KEY, Key, Since, scanned, to_detail, together_key
 from modelward_collector.checks.result import CheckKind, CheckResult, Finding, Status
-from modelward_collector.checks.window import JOINT, Window
+from modelward_collector.checks.window import JOINT, Window, segment_key, subject_key
 from modelward_collector.models import ModelSpec
 from modelward_collector.stats.categories import new_categories, vanished_categories
 from modelward_collector.stats.effect import FLOOR
@@ -116,6 +117,29 @@ def finding_of(
         segment=where,
         detail=detail,
     )
+
+
+def untold(before: CheckResult, memory: Memory, now: datetime) -> tuple[Finding, ...]:
+    """What drifted when it could last be told and goes on, since nothing that came since shows that it is over."""
+    found = []
+    for finding in before.findings:
+        episode = memory.open(_key_of(finding))
+        if episode is None or not finding.status.flagged:
+            continue
+        since = min(finding.since or episode.start, episode.start)
+        said = f", for {_days(now - since)}" if now - since >= DAY else ""
+        name = "features" if finding.subject == JOINT else finding.subject
+        verb = "moved together otherwise" if finding.subject == JOINT else "drifted"
+        message = f"{name} {verb} when last told; too few rows came since to show that this is over{said}"
+        found.append(replace(finding, message=message, since=since, detail={**finding.detail, "drifted": False}))
+    return tuple(found)
+
+
+def _key_of(finding: Finding) -> str:
+    """The name that memories have for its subject."""
+    for name, value in (finding.segment or {}).items():
+        return segment_key(name, value)
+    return subject_key("outputs" if finding.detail.get("output") else "features", finding.subject)
 
 
 def _creeps(one: Judged, normal: Normal) -> str:

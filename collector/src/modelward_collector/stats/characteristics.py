@@ -18,6 +18,7 @@ from modelward_collector.stats.feature import (
     TEXT,
     FeatureView,
     boolean_view,
+    two_values,
     type_counts,
 )
 from modelward_collector.stats.feature_scatter import cdfs_of
@@ -55,7 +56,10 @@ def characteristics(reference: FeatureView, windows: Sequence[FeatureProfile]) -
     kind = CATEGORICAL if reference.kind == TEXT else reference.kind
     same = np.array([counts.get(kind, 0) for counts in of_type], dtype=np.float64)
     columns.append(_share("type", present - same, present, TRIVIAL_MISSING))
-    if reference.kind == NUMERIC and reference.numeric is not None:
+    if reference.kind == NUMERIC and reference.pair:
+        # Two values are two values: 0 and 1 are described as false and true are.
+        columns += _categories(reference, windows)
+    elif reference.kind == NUMERIC and reference.numeric is not None:
         columns += _numbers(reference.numeric, windows)
     elif reference.kind in (CATEGORICAL, BOOLEAN) and reference.categories is not None:
         columns += _categories(reference, windows)
@@ -126,10 +130,12 @@ NOISE_OF_A_POINT = 1 / 2.576**2
 
 def _categories(reference: FeatureView, windows: Sequence[FeatureProfile]) -> list[_Column]:
     assert reference.categories is not None
-    if reference.kind == BOOLEAN:
+    nothing = CategoryView(0, {})
+    if reference.kind != CATEGORICAL and reference.types[BOOLEAN]:
         views = [boolean_view(window) for window in windows]
+    elif reference.pair:
+        views = [two_values(window)[1] or nothing for window in windows]
     else:
-        nothing = CategoryView(0, {})
         views = [
             CategoryView.of(window.categorical) if window.categorical is not None else nothing for window in windows
         ]
