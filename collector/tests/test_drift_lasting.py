@@ -510,6 +510,29 @@ def test_what_drifts_in_a_segment_does_not_become_its_normal(watch: Watch) -> No
     assert said == [False, True, True]
 
 
+def test_a_segment_that_drifts_is_said_on_days_on_which_it_has_hardly_a_row(watch: Watch) -> None:
+    watched = watch()
+
+    def feed(shift: float, rows: int) -> set[str]:
+        documents = []
+        rng = np.random.default_rng([8, int(watched.now.timestamp())])
+        for region, off, number in (("eu", shift, rows), ("us", 0.0, 1_000), ("jp", 0.0, 1_000)):
+            made = profile_of({"x": normal(rng, off, number), "y": normal(rng, 0.0, number)})
+            documents.append(document(watched.now, made, length=DAY, segment=(("region", region),)))
+        watched.store.create(documents)
+        watched.now += DAY
+        fill(watched.store, watched.now, 0, steady())
+        return {value for one in watched.check().findings for value in (one.segment or {}).values()}
+
+    for _ in range(16):
+        assert feed(0.0, 1_000) == set()
+    assert feed(1.0, 1_000) == {"eu"}
+    assert feed(1.0, 1_000) == {"eu"}
+    assert feed(0.0, 20) == {"eu"}
+    assert feed(0.0, 20) == {"eu"}
+    assert feed(0.0, 1_000) == set()
+
+
 # -- a creep that was there from the first row on -------------------------------------------------------------------
 def test_a_creep_from_the_first_row_on_is_said_until_it_ends(watch: Watch) -> None:
     """Weeks have nothing that they could be compared with then, so none of them tells that it is over."""
@@ -545,7 +568,7 @@ def test_a_drift_stays_said_through_hours_with_hardly_a_row(watch: Watch) -> Non
         assert flagged(result) == {"x"}
         assert result.numbers["drifted"] == 1
     assert found(result, "x").message == (
-        "x drifted when last told; too few rows came since to show that this is over, for 1 day"
+        "x drifted when last told; nothing that came since shows that this is over, for 1 day"
     )
     assert STEADY_UNTIL - HOUR <= (found(result, "x").since or FIRST) <= STEADY_UNTIL
     assert result.summary.startswith("6 rows in the window; drift is judged from")

@@ -48,6 +48,7 @@ from modelward_collector.checks.drift_findings import (
     rank_of,
     result_of,
     rows_needed,
+    segment_of,
     status_of,
     summary_of,
     untold,
@@ -150,23 +151,23 @@ def check_looks(
     earlier = earlier_results(history, window)
     if not done:
         # A night without rows ends no drift, and is no reason to alert anew in the morning.
-        goes_on = untold(earlier[0], memory, now) if earlier else ()
-        status = worst(*(finding.status for finding in goes_on)) if goes_on else Status.NO_DATA
-        summary = "; ".join([nothing, *(finding.message for finding in goes_on[:1])])
-        numbers = earlier[0].numbers if goes_on else {}
-        return result_of(version, window, shown, status, summary, goes_on, numbers, kept)
+        untold_yet = untold(earlier[0], memory, now) if earlier else ()
+        status = worst(*(finding.status for finding in untold_yet)) if untold_yet else Status.NO_DATA
+        summary = "; ".join([nothing, *(finding.message for finding in untold_yet[:1])])
+        numbers = earlier[0].numbers if untold_yet else {}
+        return result_of(version, window, shown, status, summary, untold_yet, numbers, kept)
 
     told = _Told(spec, version, done, past, earlier, now)
     judged = told.features()
     joint = told.joint()
-    parts = _parts(done)
+    parts = told.segments()
     begun = _begin(done, judged, joint, parts, known_from(earlier[0]) if earlier else {}, steps)
     for one in judged:
         told.remember(one, begun)
     if joint is not None:
         told.remember_joint(joint, begun)
 
-    told.remember_segments(parts)
+    told.remember_segments()
 
     drifting = [one for one in judged if told.states[subject_key(one.side, one.name)]]
     feature_drifts = any(one.side == "features" for one in drifting)
@@ -195,6 +196,11 @@ def check_looks(
         )
         for where, one in parts
     ]
+    remembered_now = told.memory(done)
+    if earlier:
+        said = {(finding.subject, segment_of(finding)) for finding in in_segments}
+        goes_on = [finding for finding in untold(earlier[0], remembered_now, now) if finding.segment]
+        in_segments += [finding for finding in goes_on if (finding.subject, segment_of(finding)) not in said]
     everything = sorted((*findings, *together), key=lambda finding: rank_of(finding, spec))
     status = worst(*(finding.status for finding in (*everything, *in_segments)))
     like = next((one.like for one in done if one.like), "")
@@ -209,7 +215,7 @@ def check_looks(
         "outputs_drifted": float(len(sure) - drifted),
         "odd": float(sum(one.drifts and one not in sure for one in judged)),
         "max_score": max((one.score for one in judged), default=0.0),
-        "segments_drifted": float(len({tuple(where.items()) for where, _ in parts})),
+        "segments_drifted": float(len({segment_of(finding) for finding in in_segments})),
         "reference_rows": float(max(one.look.reference.total.rows for one in done if one.look.reference is not None)),
         "learning": float(sum(one.learning for one in judged)),
     }
@@ -217,7 +223,7 @@ def check_looks(
         numbers["pairs"] = float(len(joint[1].pairs))
         numbers["pairs_drifted"] = float(len(joint[1].changed) if told.drifts[JOINT] else 0)
         numbers["dependences_drifted"] = float(len(joint[1].otherwise) if told.drifts[JOINT] else 0)
-    kept = to_document(told.memory(done)) if past is not None else None
+    kept = to_document(remembered_now) if past is not None else None
     return result_of(version, window, shown, status, summary, (*everything, *in_segments), numbers, kept)
 
 
@@ -316,6 +322,37 @@ class _Told:
             return drifting[0]
         return found[-1] if found else None
 
+    def segments(self) -> list[tuple[dict[str, str], Judged]]:
+        """What drifts in segments, each once, in the shortest look that shows it; strongest first."""
+        drifting: dict[str, dict[Span, list[Judged]]] = {}
+        for look in self._done:
+            for where, one in look.parts:
+                for name, value in where.items():
+                    drifting.setdefault(segment_key(name, value), {}).setdefault(one.window.span, []).append(one)
+        fresh: dict[str, set[Span]] = {}
+        for key in {*drifting, *(key for key in self._before.open_keys() if key.startswith("segments/"))}:
+            name, _, value = key.partition("/")[2].partition("=")
+            seen = []
+            for look in self._done:
+                span = look.look.window.span
+                if self._explained(key, span):
+                    continue
+                found = drifting.get(key, {}).get(span)
+                if found is not None:
+                    seen.append(_seen(max(found, key=lambda one: one.score)))
+                elif self._before.open(key) is not None:
+                    rows = look.look.window.profile(self._version, {name: value}).rows
+                    seen.append(Seen(span, False, 0.0, rows))
+            over = over_since(self._before.open(key), seen)
+            self._seen[key] = [one for one in seen if over is None or one.span.start >= over]
+            fresh[key] = {one.span for one in self._seen[key]}
+        told: dict[tuple[object, ...], tuple[dict[str, str], Judged]] = {}
+        for look in self._done:
+            for where, one in look.parts:
+                if all(one.window.span in fresh[segment_key(*pair)] for pair in where.items()):
+                    told.setdefault((tuple(sorted(where.items())), one.side, one.name), (where, one))
+        return sorted(told.values(), key=lambda item: -item[1].score)
+
     def remember(self, one: Judged, begun: Mapping[Key, Since]) -> None:
         """Settle the state of a feature, and its episodes."""
         key = subject_key(one.side, one.name)
@@ -327,25 +364,9 @@ class _Told:
         since = begun.get(together_key(*joint[1].leading_names))
         self._settle(JOINT, JOINT, since, False)
 
-    def remember_segments(self, parts: Sequence[tuple[dict[str, str], Judged]]) -> None:
+    def remember_segments(self) -> None:
         """The same of segments, each as a whole: what drifts in one is in no reference of that segment."""
-        drifting: dict[str, dict[Span, list[Judged]]] = {}
-        for where, one in parts:
-            for name, value in where.items():
-                drifting.setdefault(segment_key(name, value), {}).setdefault(one.window.span, []).append(one)
-        goes_on = [key for key in self._before.open_keys() if key.startswith("segments/")]
-        for key in {*drifting, *goes_on}:
-            name, _, value = key.partition("/")[2].partition("=")
-            seen = []
-            for look in self._done:
-                found = drifting.get(key, {}).get(look.look.window.span)
-                if found is not None:
-                    first = max(found, key=lambda one: one.score)
-                    seen.append(_seen(first))
-                elif self._before.open(key) is not None:
-                    rows = look.look.window.profile(self._version, {name: value}).rows
-                    seen.append(Seen(look.look.window.span, False, 0.0, rows))
-            self._seen[key] = [one for one in seen if not self._explained(key, one.span)]
+        for key in [key for key in self._seen if key.startswith("segments/")]:
             self.drifts[key] = any(one.drifts for one in self._seen[key])
             self._settle(key, key, None, False)
 
@@ -405,15 +426,6 @@ def _may_be_unusual(memory: Memory, span: Span) -> bool:
 
 def _midnight(span: Span) -> datetime:
     return (span.start + span.length / 2).replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def _parts(done: Sequence[LookJudged]) -> list[tuple[dict[str, str], Judged]]:
-    """What drifts in segments, each once: in the shortest look that shows it."""
-    found: dict[tuple[object, ...], tuple[dict[str, str], Judged]] = {}
-    for one in done:
-        for where, judged in one.parts:
-            found.setdefault((tuple(sorted(where.items())), judged.side, judged.name), (where, judged))
-    return sorted(found.values(), key=lambda item: -item[1].score)
 
 
 # -- since when -----------------------------------------------------------------------------------------------------

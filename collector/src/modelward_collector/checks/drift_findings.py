@@ -130,14 +130,19 @@ def untold(before: CheckResult, memory: Memory, now: datetime) -> tuple[Finding,
         said = f", for {_days(now - since)}" if now - since >= DAY else ""
         name = "features" if finding.subject == JOINT else finding.subject
         verb = "moved together otherwise" if finding.subject == JOINT else "drifted"
-        message = f"{name} {verb} when last told; too few rows came since to show that this is over{said}"
+        message = f"{name} {verb} when last told; nothing that came since shows that this is over{said}"
         found.append(replace(finding, message=message, since=since, detail={**finding.detail, "drifted": False}))
     return tuple(found)
 
 
+def segment_of(finding: Finding) -> tuple[tuple[str, str], ...]:
+    """Its segment as a key; empty for what is of all rows."""
+    return tuple(sorted((finding.segment or {}).items()))
+
+
 def _key_of(finding: Finding) -> str:
     """The name that memories have for its subject."""
-    for name, value in (finding.segment or {}).items():
+    for name, value in segment_of(finding):
         return segment_key(name, value)
     return subject_key("outputs" if finding.detail.get("output") else "features", finding.subject)
 
