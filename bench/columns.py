@@ -128,9 +128,9 @@ def profile(columns: Sequence[Values] | Mapping[str, Values]) -> Profile:
     return made
 
 
-def reference_of(days: Sequence[Profile]) -> PreparedReference:
-    """A reference of one window a day."""
-    spans = [Span(START + index * DAY, START + (index + 1) * DAY) for index in range(len(days))]
+def reference_of(days: Sequence[Profile], numbers: Sequence[int] | None = None) -> PreparedReference:
+    """A reference of one window a day; `numbers` are the days since a Monday, one after the other by default."""
+    spans = [Span(START + n * DAY, START + (n + 1) * DAY) for n in (numbers or range(len(days)))]
     return prepare_reference(ReferenceProfile("bench", merged(days), tuple(zip(spans, days, strict=True))))
 
 
@@ -142,9 +142,10 @@ def drawn_reference(draw: np.random.Generator, draws: Sequence[Draw], n: int) ->
     return reference_of([profile([column[day] for column in pieces]) for day in range(days)]), columns
 
 
-def verdict(reference: PreparedReference, current: Profile, days: float = 1) -> CheckResult:
-    """The drift check of one window of so many days, from a Monday on, as the reference begins on one."""
-    span = Span(START + 1_001 * DAY, START + (1_001 + days) * DAY)
+def verdict(reference: PreparedReference, current: Profile, days: float = 1, number: int = 0) -> CheckResult:
+    """The drift check of one window of so many days, long after the reference, so many days after a Monday."""
+    start = START + (1_001 + number) * DAY
+    span = Span(start, start + days * DAY)
     return check_drift(SPEC, "v1", reference, Window("bench", span, {("v1", ()): current}))
 
 

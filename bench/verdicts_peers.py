@@ -45,16 +45,22 @@ CLEARLY = 0.05
 
 
 def judge(
-    reference: Sequence[Mapping[str, Values]], windows: Sequence[Mapping[str, Values]], days: int = 1
+    reference: Sequence[Mapping[str, Values]],
+    windows: Sequence[Mapping[str, Values]],
+    days: int = 1,
+    known_on: Sequence[int] | None = None,
+    judged_on: Sequence[int] | None = None,
 ) -> dict[str, Flags]:
     """Who flags which column in which window; `reference` is in windows too, each a day, those to be judged `days`.
 
+    `known_on` and `judged_on` date them, in days since a Monday: by default one after the other, and all on a Monday.
     Peers only where they are installed.
     """
     names = list(reference[0])
-    known = reference_of([profile(day) for day in reference])
+    known = reference_of([profile(day) for day in reference], known_on)
+    dates = judged_on or [0] * len(windows)
     whole = {name: np.concatenate([day[name] for day in reference]) for name in names}
-    found = [flagged(verdict(known, profile(window), days)) for window in windows]
+    found = [flagged(verdict(known, profile(window), days, on)) for window, on in zip(windows, dates, strict=True)]
     answers = {
         OURS: np.array([[name in drifting for name in names] for drifting in found]),
         PLAIN: np.array([[plain_test(whole[name], window[name]) < 0.05 for name in names] for window in windows]),
@@ -105,7 +111,7 @@ def weekly(seed: int, weeks: int = 3) -> list[Row]:
         return {f"x{i}": draw.normal(shift * (i % 2), 1, 2_000) for i in range(6)}
 
     reference = [day(number) for number in range(28)]
-    answers = judge(reference, [day(number) for number in range(7 * weeks)])
+    answers = judge(reference, [day(number) for number in range(7 * weeks)], judged_on=range(7 * weeks))
     found = {who: _count(np.any(flags, axis=1)) for who, flags in answers.items()}
     return [
         Row(
