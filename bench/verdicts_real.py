@@ -113,7 +113,7 @@ def by_day() -> list[Row]:
     said = "; ".join(f"{who} {alarms[who]:.0%} ({flags.mean():.1%} of features)" for who, flags in null.items())
     found = {who: float(flags.mean()) for who, flags in moved.items()}
     return [
-        # NannyML's limits take in the days that were unlike the others: it flags fewer such days (of weather, here), and
+        # NannyML's limits take in the days that were unlike the others: it flags fewer such days (here of weather) and
         # finds nothing small beside them (bench/lasting.py, references with odd days).
         Row(
             f"{what}: days flagged",
