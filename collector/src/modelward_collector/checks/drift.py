@@ -84,9 +84,10 @@ from modelward_collector.checks.window import JOINT, ReferenceProfile, Window, s
 from modelward_collector.models import ModelSpec
 from modelward_collector.span import Span
 
-SURE = 1e-9
-"""A drift whose adjusted p-value is above this is one window's, until the next window shows it too. Where windows vary,
-p-values far below the false alarm rate are those of a normal tail, and few windows have a longer one."""
+SURE, PLAINLY = 1e-9, 2.0
+"""A drift whose adjusted p-value is above this, or its effect below so many times what windows may differ by, is one
+window's, until the next window shows it too. How much windows vary is known from few: just beyond what they are allowed
+p-values are as small as the rows are many."""
 
 UNUSUAL_DAYS_MAX = 2
 """So many days of a week may be like days of another kind, as holidays are; the next is drift."""
@@ -410,7 +411,8 @@ def _seen(judged: Judged) -> Seen:
         spans = judged.normal.series.spans
         # A week from where the trend began is all that it is compared with from now on.
         since = max(spans[judged.creep.began].start, spans[0].start + timedelta(days=7))
-    sure = judged.drifts and (judged.creep is not None or judged.adjusted <= SURE)
+    plain = judged.adjusted <= SURE and judged.score >= PLAINLY * judged.leading.floor
+    sure = judged.drifts and (judged.creep is not None or plain)
     # Where there is nothing to compare with, no row tells that anything is over.
     compared = judged.normal is None or bool(judged.normal.alike)
     rows, floor = judged.current.rows if compared else 0, judged.leading.floor

@@ -19,6 +19,7 @@ from modelward_collector.checks.result import CheckResult
 from modelward_collector.checks.window import JOINT
 from modelward_collector.span import Span
 
+DAY: Final = timedelta(days=1)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 BACK_TO_NORMAL: Final = 0.5
@@ -69,8 +70,8 @@ class Episode:
 
     `said` is when it was first said and `seen` when it was seen last; `effect` and `rows_needed` are of the shortest
     `length` at which it shows, over its newest windows. One that is not `sure` is one window's, until the next shows
-    it too. `calm` are rows that showed little of it from `calm_since` to `calm_until`. `accepted` names the acceptance
-    that ended it.
+    it too; `beyond_chance` is whether a window alone was. `calm` are rows that showed little of it from `calm_since`
+    to `calm_until`. `accepted` names the acceptance that ended it.
     """
 
     start: datetime
@@ -82,6 +83,7 @@ class Episode:
     shape: Shape = Shape.STEP
     end: datetime | None = None
     sure: bool = True
+    beyond_chance: bool = True
     calm: int = 0
     calm_since: datetime | None = None
     calm_until: datetime | None = None
@@ -91,6 +93,15 @@ class Episode:
     def open(self) -> bool:
         """Whether it goes on."""
         return self.end is None
+
+    @property
+    def tells(self) -> bool:
+        """Whether its time is not normal: it goes on, lasted for a day, or was beyond chance.
+
+        What was over within hours and may be chance is as odd windows are, which a reference copes with: a young one
+        without them would keep to what it began with, and find the same again and again.
+        """
+        return self.end is None or (self.sure and (self.beyond_chance or self.end - self.start >= DAY))
 
     def covers(self, span: Span) -> bool:
         """Whether any of the span is in it."""
@@ -120,7 +131,8 @@ class Memory:
         found: dict[str, tuple[Span, ...]] = {}
         far = datetime.max.replace(tzinfo=UTC)
         for key in {*self.episodes, *keys}:
-            spans = [Span(one.start, one.end or far) for one in self.episodes.get(key, ()) if not one.accepted]
+            mine = [one for one in self.episodes.get(key, ()) if one.tells and not one.accepted]
+            spans = [Span(one.start, one.end or far) for one in mine]
             since = new_normal(accepted, version, key)
             if since is not None:
                 spans = [Span(EPOCH, since.since), *(one for one in spans if one.start >= since.since)]
@@ -195,6 +207,7 @@ def remembered(
         newest = 1.0 if shorter or more else NEWEST
         current = replace(
             current,
+            beyond_chance=current.beyond_chance or any(one.sure for one in drifting),
             length=min(current.length, first.span.length),
             effect=_blended(current.effect, first.effect, newest),
             rows_needed=round(_blended(current.rows_needed, first.rows_needed or first.rows, newest)),
@@ -216,7 +229,9 @@ def _begun(mine: Sequence[Episode], look: Seen, now: datetime) -> tuple[Episode,
         near = look.span.start <= last.end + look.span.length
         # What chance may be goes on only with what was as unsure.
         if near and (look.sure or not last.sure):
-            return (*mine[:-1], replace(last, end=None, seen=now, sure=True, calm=0, calm_since=None, calm_until=None))
+            certain = last.beyond_chance or look.sure
+            goes_on = replace(last, end=None, seen=now, sure=True, beyond_chance=certain)
+            return (*mine[:-1], replace(goes_on, calm=0, calm_since=None, calm_until=None))
     start = min(look.span.start, look.since or look.span.start)
     # Two episodes do not overlap.
     start = max([start, *(one.end for one in mine if one.end is not None)])
@@ -230,6 +245,7 @@ def _begun(mine: Sequence[Episode], look: Seen, now: datetime) -> tuple[Episode,
         shape=look.shape,
         end=None if look.sure else look.span.end,
         sure=look.sure,
+        beyond_chance=look.sure,
     )
     return (*mine, begun)
 
@@ -346,6 +362,7 @@ def to_document(memory: Memory) -> dict[str, Any]:
                     "rows_needed": one.rows_needed,
                     "shape": one.shape.value,
                     "sure": one.sure,
+                    "beyond_chance": one.beyond_chance,
                     "calm": one.calm,
                     "calm_since": None if one.calm_since is None else _rfc3339(one.calm_since),
                     "calm_until": None if one.calm_until is None else _rfc3339(one.calm_until),
@@ -376,6 +393,7 @@ def from_document(document: Mapping[str, Any]) -> Memory:
                     rows_needed=one["rows_needed"],
                     shape=Shape(one["shape"]),
                     sure=one["sure"],
+                    beyond_chance=one.get("beyond_chance", one["sure"]),
                     calm=one["calm"],
                     calm_since=None if one["calm_since"] is None else datetime.fromisoformat(one["calm_since"]),
                     calm_until=None if one["calm_until"] is None else datetime.fromisoformat(one["calm_until"]),
