@@ -85,8 +85,8 @@ from modelward_collector.models import ModelSpec
 from modelward_collector.span import Span
 
 SURE, PLAINLY = 1e-9, 2.0
-"""A drift whose adjusted p-value is above this, or its effect below so many times what windows may differ by, is one
-window's, until the next window shows it too. How much windows vary is known from few: just beyond what they are allowed
+"""A drift whose adjusted p-value is above this, or its effect below so many times what windows vary by, is one of chance,
+maybe, until the next window shows it too. How much they vary is known from few, and just beyond what they are allowed
 p-values are as small as the rows are many."""
 
 UNUSUAL_DAYS_MAX = 2
@@ -411,11 +411,13 @@ def _seen(judged: Judged) -> Seen:
         spans = judged.normal.series.spans
         # A week from where the trend began is all that it is compared with from now on.
         since = max(spans[judged.creep.began].start, spans[0].start + timedelta(days=7))
-    plain = judged.adjusted <= SURE and judged.score >= PLAINLY * judged.leading.floor
+    floor = judged.leading.floor
+    varies = judged.normal is not None and floor > judged.normal.floor
+    plain = judged.adjusted <= SURE and judged.score >= (PLAINLY if varies else 1.0) * floor
     sure = judged.drifts and (judged.creep is not None or plain)
     # Where there is nothing to compare with, no row tells that anything is over.
     compared = judged.normal is None or bool(judged.normal.alike)
-    rows, floor = judged.current.rows if compared else 0, judged.leading.floor
+    rows = judged.current.rows if compared else 0
     return Seen(judged.window.span, judged.drifts, judged.score, rows, needed, since, shape, sure, floor)
 
 

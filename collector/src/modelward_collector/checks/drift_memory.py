@@ -198,7 +198,7 @@ def remembered(
     if current is None:
         if not state or not drifting:
             return mine
-        return _begun(mine, next((one for one in drifting if one.sure), drifting[0]), now)
+        return _begun(mine, drifting, now)
     if drifting:
         first = drifting[0]
         shorter = first.span.length < current.length
@@ -220,18 +220,20 @@ def _blended(before: float, now: float, share: float) -> float:
     return (1 - share) * before + share * now
 
 
-def _begun(mine: Sequence[Episode], look: Seen, now: datetime) -> tuple[Episode, ...]:
-    """A new episode; or the one before goes on, when the next window shows it too."""
+def _begun(mine: Sequence[Episode], drifting: Sequence[Seen], now: datetime) -> tuple[Episode, ...]:
+    """A new episode; or the one before goes on, when a window after it shows it too."""
     last = mine[-1] if mine else None
+    look = next((one for one in drifting if one.sure), drifting[0])
     if last is not None and last.end is not None and not last.accepted:
-        if look.span.start < last.end and not look.sure:
-            return tuple(mine)  # the same window again
-        near = look.span.start <= last.end + look.span.length
         # What chance may be goes on only with what was as unsure.
-        if near and (look.sure or not last.sure):
-            certain = last.beyond_chance or look.sure
+        later = [one for one in drifting if one.span.start >= last.end or _around(one, last, drifting)]
+        again = [one for one in drifting if _near(one, last) and (one.sure or (one in later and not last.sure))]
+        if again:
+            certain = last.beyond_chance or any(one.sure for one in again)
             goes_on = replace(last, end=None, seen=now, sure=True, beyond_chance=certain)
             return (*mine[:-1], replace(goes_on, calm=0, calm_since=None, calm_until=None))
+        if look.span.start < last.end and not look.sure:
+            return tuple(mine)  # the same window again
     start = min(look.span.start, look.since or look.span.start)
     # Two episodes do not overlap.
     start = max([start, *(one.end for one in mine if one.end is not None)])
@@ -248,6 +250,17 @@ def _begun(mine: Sequence[Episode], look: Seen, now: datetime) -> tuple[Episode,
         beyond_chance=look.sure,
     )
     return (*mine, begun)
+
+
+def _near(look: Seen, episode: Episode) -> bool:
+    return episode.end is not None and look.span.start <= episode.end + look.span.length
+
+
+def _around(look: Seen, episode: Episode, drifting: Sequence[Seen]) -> bool:
+    """Whether it is a longer window most of which came after the episode, and one after all of it shows it too."""
+    assert episode.end is not None
+    longer = look.span.length >= 2 * episode.length and look.span.end - episode.end >= look.span.length / 2
+    return longer and any(one.span.start >= episode.end for one in drifting)
 
 
 def over_since(episode: Episode | None, looks: Sequence[Seen]) -> datetime | None:
