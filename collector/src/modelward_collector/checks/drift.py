@@ -85,8 +85,8 @@ from modelward_collector.models import ModelSpec
 from modelward_collector.span import Span
 
 SURE, PLAINLY = 1e-9, 2.0
-"""A drift whose adjusted p-value is above this, or its effect below so many times what windows vary by, is one of chance,
-maybe, until the next window shows it too. How much they vary is known from few, and just beyond what they are allowed
+"""A drift whose adjusted p-value is above this, or whose effect is below so many times what windows vary by, is one
+window's until the next shows it too. How much they vary is known from few, and just beyond what they are allowed
 p-values are as small as the rows are many."""
 
 UNUSUAL_DAYS_MAX = 2
