@@ -335,6 +335,50 @@ def test_what_drifts_is_in_no_reference_while_it_lasts_and_what_is_over_stays_ou
     assert mind.memory.left_out([], "1", []) == {KEY: (Span(hour(0).start, hour(1).start),)}
 
 
+def test_what_was_over_within_hours_and_may_be_chance_stays_in_the_reference() -> None:
+    mind = Remembering()
+    mind.check(NOON, drift(hour(0), sure=False))
+    assert mind.memory.left_out([], "1", []) == {}
+    mind.check(NOON + HOUR, drift(hour(1), sure=False))
+    assert mind.memory.left_out([], "1", [])[KEY][0].start == hour(0).start
+    mind.check(NOON + 2 * HOUR, calm(hour(2)))
+    assert mind.open is None
+    assert mind.memory.left_out([], "1", []) == {}
+
+
+@pytest.mark.parametrize(("first", "lasts"), [(True, 2), (False, 26)])
+def test_what_was_beyond_chance_or_lasted_for_a_day_stays_out(first: bool, lasts: int) -> None:
+    mind = Remembering()
+    for number in range(lasts):
+        mind.check(NOON + number * HOUR, drift(hour(number), sure=first))
+    mind.check(NOON + lasts * HOUR, calm(hour(lasts)))
+    assert mind.open is None
+    assert mind.memory.left_out([], "1", []) == {KEY: (Span(hour(0).start, hour(lasts).start),)}
+
+
+def test_a_window_beyond_chance_makes_sure_of_what_went_on_before_it() -> None:
+    mind = Remembering()
+    mind.check(NOON, drift(hour(0), sure=False))
+    mind.check(NOON + HOUR, drift(hour(1), sure=False))
+    (one,) = mind.check(NOON + 2 * HOUR, drift(hour(2)))
+    assert (one.start, one.beyond_chance) == (hour(0).start, True)
+
+
+def test_a_longer_window_around_confirms_it_when_the_newest_shows_it_too() -> None:
+    """Checks once a day see one hour of each day, and the day between."""
+    mind = Remembering()
+    mind.check(NOON, drift(hour(0), sure=False))
+    (one,) = mind.check(NOON + DAY, drift(hour(24), sure=False), drift(last_day(23), rows=24_000, sure=False))
+    assert (one.start, one.end) == (hour(0).start, None)
+
+
+def test_a_longer_window_around_alone_confirms_nothing() -> None:
+    mind = Remembering()
+    mind.check(NOON, drift(hour(0), sure=False))
+    (one,) = mind.check(NOON + 20 * HOUR, calm(hour(20)), drift(last_day(20), rows=24_000, sure=False))
+    assert one.end == hour(0).end
+
+
 # -- what is accepted ---------------------------------------------------------------------------------------------
 def said(since: datetime, at: datetime, **fields: object) -> Acceptance:
     return replace(Acceptance("id", "delay", since, "ada", at), **fields)  # type: ignore[arg-type]
@@ -457,6 +501,7 @@ EPISODES = st.builds(
     shape=st.sampled_from(Shape),
     end=st.none() | MOMENTS,
     sure=st.booleans(),
+    beyond_chance=st.booleans(),
     calm=st.integers(0, 10**12),
     calm_since=st.none() | MOMENTS,
     calm_until=st.none() | MOMENTS,
