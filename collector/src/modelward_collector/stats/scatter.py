@@ -20,6 +20,10 @@ WINDOWS_MIN = 3
 
 FEW_WINDOWS = 7
 
+LONG_TAIL = 1.8
+"""Windows whose largest deviation is more than so many times their root mean square vary at random; of a pattern of a
+few levels (weekends) it is less."""
+
 LEVEL = 1e-4
 """The error probability at which the scatter of distances must cover the next window, where none is given."""
 
@@ -74,9 +78,9 @@ def process_sd(
     between = (q - free) / float((1 / v).sum()) * windows / free
     if not between > 0:
         return 0.0
-    t = -float(special.stdtrit(free - 1, level / 2)) * math.sqrt(between * (1 + 1 / (alike or windows)))
     largest = math.sqrt(max(0.0, float((deviation**2 - v).max())))
-    return max(largest, min(t, _most(free) * largest)) / two_sided_quantile(level)
+    uncertain = math.sqrt(between * (1 + 1 / (alike or windows)))
+    return max(largest, _next(largest, math.sqrt(between), uncertain, free, level)) / two_sided_quantile(level)
 
 
 def process_gap(gaps: NDArray[np.float64], noises: NDArray[np.float64], level: float = LEVEL) -> float:
@@ -101,17 +105,26 @@ def _allowed(excess: NDArray[np.float64], level: float) -> float:
     """What the next window hardly exceeds, from the squares of windows' distances without what noise adds (w,)."""
     windows = len(excess)
     largest = math.sqrt(max(0.0, float(excess.max())))
-    t = -float(special.stdtrit(windows - 1, level / 2)) * math.sqrt(max(0.0, float(excess.mean())) * (1 + 1 / windows))
-    return max(margin(windows) * largest, min(t, _most(windows) * largest))
+    usual = math.sqrt(max(0.0, float(excess.mean())))
+    return max(margin(windows) * largest, _next(largest, usual, usual * math.sqrt(1 + 1 / windows), windows, level))
 
 
-def _most(windows: int) -> float:
-    """Factor on the largest deviation that is never exceeded, whatever t is.
+def _next(largest: float, usual: float, uncertain: float, windows: int, level: float) -> float:
+    """How far off the next window may be, by Student's t, and never more than some times the `largest` deviation.
 
-    Of windows that vary at random the largest of 28 is twice exceeded once in some ten thousand; of 7 it may have been
-    small by luck. Of fewer t would allow so much that nothing were found.
+    Levels of windows that vary at random have longer tails than a normal's, and shares and counts lean to one side: t
+    is of half the degrees of freedom, and the largest may be exceeded by more. Of 28 such windows it is three times
+    exceeded hardly ever; of 7 it may have been small by luck. Of fewer t would allow so much that nothing were found.
     """
-    return margin(windows) if windows < FEW_WINDOWS else max(2.0, min(5.0, 1 + 28 / windows))
+    random = largest > LONG_TAIL * usual
+    t = -float(special.stdtrit((windows - 1) * (0.5 if random else 1.0), level / 2))
+    if windows < FEW_WINDOWS:
+        most = margin(windows)
+    elif random:
+        most = max(3.0, min(5.0, 1 + 50 / windows))
+    else:
+        most = max(2.0, min(5.0, 1 + 28 / windows))
+    return min(t * uncertain, most * largest)
 
 
 def process_distance(
