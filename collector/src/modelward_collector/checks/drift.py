@@ -63,6 +63,7 @@ from modelward_collector.checks.drift_memory import (
     Seen,
     Shape,
     explained,
+    new_normal,
     over_since,
     remembered,
     to_document,
@@ -79,7 +80,7 @@ from modelward_collector.checks.drift_since import (
     scanned,
     together_key,
 )
-from modelward_collector.checks.result import CheckResult, Status, worst
+from modelward_collector.checks.result import CheckResult, Finding, Status, worst
 from modelward_collector.checks.window import JOINT, ReferenceProfile, Window, segment_key, subject_key
 from modelward_collector.models import ModelSpec
 from modelward_collector.span import Span
@@ -138,6 +139,7 @@ def check_looks(
     """
     config = spec.checks.drift
     memory = past.memory if past is not None else Memory()
+    accepted = past.accepted if past is not None else ()
     kept = to_document(memory) if past is not None else None
     done: list[LookJudged] = []
     nothing = ""
@@ -152,7 +154,7 @@ def check_looks(
     earlier = earlier_results(history, window)
     if not done:
         # A night without rows ends no drift, and is no reason to alert anew in the morning.
-        untold_yet = untold(earlier[0], memory, now) if earlier else ()
+        untold_yet = _untold(earlier, memory, now, accepted, version)
         status = worst(*(finding.status for finding in untold_yet)) if untold_yet else Status.NO_DATA
         summary = "; ".join([nothing, *(finding.message for finding in untold_yet[:1])])
         numbers = earlier[0].numbers if untold_yet else {}
@@ -198,10 +200,9 @@ def check_looks(
         for where, one in parts
     ]
     remembered_now = told.memory(done)
-    if earlier:
-        said = {(finding.subject, segment_of(finding)) for finding in in_segments}
-        goes_on = [finding for finding in untold(earlier[0], remembered_now, now) if finding.segment]
-        in_segments += [finding for finding in goes_on if (finding.subject, segment_of(finding)) not in said]
+    said = {(finding.subject, segment_of(finding)) for finding in in_segments}
+    goes_on = [one for one in _untold(earlier, remembered_now, now, accepted, version) if one.segment]
+    in_segments += [one for one in goes_on if (one.subject, segment_of(one)) not in said]
     everything = sorted((*findings, *together), key=lambda finding: rank_of(finding, spec))
     status = worst(*(finding.status for finding in (*everything, *in_segments)))
     like = next((one.like for one in done if one.like), "")
@@ -226,6 +227,19 @@ def check_looks(
         numbers["dependences_drifted"] = float(len(joint[1].otherwise) if told.drifts[JOINT] else 0)
     kept = to_document(remembered_now) if past is not None else None
     return result_of(version, window, shown, status, summary, (*everything, *in_segments), numbers, kept)
+
+
+def _untold(
+    earlier: Sequence[CheckResult], memory: Memory, now: datetime, accepted: Sequence[Acceptance], version: str
+) -> tuple[Finding, ...]:
+    """`untold` of the newest, without features that have another normal since they were accepted, in all segments."""
+
+    def anew(finding: Finding) -> bool:
+        key = subject_key("outputs" if finding.detail.get("output") else "features", finding.subject)
+        return new_normal(accepted, version, key) is not None
+
+    found = untold(earlier[0], memory, now) if earlier else ()
+    return tuple(finding for finding in found if not (finding.segment and anew(finding)))
 
 
 def _not_enough(prepared: PreparedReference | None, current: Profile, min_rows: int) -> str:
