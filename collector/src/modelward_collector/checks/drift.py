@@ -68,6 +68,7 @@ from modelward_collector.checks.drift_memory import (
     remembered,
     to_document,
 )
+from modelward_collector.checks.drift_normal import LEARNT_WINDOWS
 from modelward_collector.checks.drift_reference import PreparedReference, prepare_reference
 from modelward_collector.checks.drift_since import (
     Followed,
@@ -87,8 +88,8 @@ from modelward_collector.span import Span
 
 SURE, PLAINLY = 1e-9, 2.0
 """A drift whose adjusted p-value is above this, or whose effect is below so many times what windows vary by, is one
-window's until the next shows it too. How much they vary is known from few, and just beyond what they are allowed
-p-values are as small as the rows are many."""
+window's until the next shows it too; so is all that may be how a young reference's windows vary. How much they do is
+known from few, and just beyond what they are allowed p-values are as small as the rows are many."""
 
 UNUSUAL_DAYS_MAX = 2
 """So many days of a week may be like days of another kind, as holidays are; the next is drift."""
@@ -426,8 +427,9 @@ def _seen(judged: Judged) -> Seen:
         # A week from where the trend began is all that it is compared with from now on.
         since = max(spans[judged.creep.began].start, spans[0].start + timedelta(days=7))
     floor = judged.leading.floor
-    varies = judged.normal is not None and floor > judged.normal.floor
-    plain = judged.adjusted <= SURE and judged.score >= (PLAINLY if varies else 1.0) * floor
+    plain = judged.adjusted <= SURE
+    if judged.normal is not None and floor > judged.normal.floor:  # windows vary
+        plain = plain and judged.score >= PLAINLY * floor and len(judged.normal.alike) >= LEARNT_WINDOWS
     sure = judged.drifts and (judged.creep is not None or plain)
     # Where there is nothing to compare with, no row tells that anything is over.
     compared = judged.normal is None or bool(judged.normal.alike)
