@@ -33,6 +33,9 @@ from modelward_collector.stats.view import NumericView, rank_noise
 CATEGORIES_MAX = 50
 """Only the most frequent categories have a scatter of their own."""
 
+SHOW_MIN = 2
+"""When so many measures of a numeric feature show that windows vary, all do."""
+
 _GRID = np.linspace(0.02, 0.98, 49)
 """Ranks of the reference at which windows' cdfs are read."""
 
@@ -130,7 +133,9 @@ def _two_values(reference: FeatureView, windows: Sequence[FeatureProfile]) -> li
     return [view for window in windows if (view := two_values(window)[1]) is not None]
 
 
-def _share_sd(sides: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]], level: float) -> float:
+def _share_sd(
+    sides: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]], level: float, *, varies: bool = False
+) -> float:
     """Of (hits, rows) by window, apart by kind of days, the first that of the window that is checked."""
     values, variances, centres = [], [], []
     alike = None
@@ -146,7 +151,13 @@ def _share_sd(sides: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]], 
     if not values:
         return 0.0
     return process_sd(
-        np.concatenate(values), np.concatenate(variances), np.concatenate(centres), level, len(values), alike or None
+        np.concatenate(values),
+        np.concatenate(variances),
+        np.concatenate(centres),
+        level,
+        len(values),
+        alike or None,
+        varies=varies,
     )
 
 
@@ -166,34 +177,43 @@ def _numeric(
     variance_of = np.concatenate([np.full(len(sketches), view.variance) for view, sketches in sides])
     within = m2.sum() / (n.sum() - len(n))
     alike = len(sides[0][1]) if sides[0][0] is kinds[0][0] else None
+    zeros = [
+        (
+            np.array([sketch.zeros for sketch in sketches], dtype=np.float64),
+            np.array([sketch.n for sketch in sketches], dtype=np.float64),
+        )
+        for _, sketches in sides
+    ]
+    gaps, squares, freedom, noise = _cdf_distances(sides, edges)
     with np.errstate(divide="ignore", invalid="ignore"):
         # Of the windows, not of the total, which their differences widen; extremes that one window misses count.
         kurtosis = max(float((m4.sum() / n.sum()) / within**2), 1.0)
         log_variance = np.log(m2 / (n - 1))
         noise_of_variance = (kurtosis - 1) / n + 2 / n**2
-        gap, distance = _cdf_scatter(sides, edges, level)
-        return FeatureScatter(
-            mean=process_sd(mean, within / n, mean_of, level, len(sides), alike),
-            log_variance=process_sd(log_variance, noise_of_variance, np.log(variance_of), level, len(sides), alike),
-            gap=gap,
-            distance=distance,
-            zeros=_share_sd(
-                [
-                    (
-                        np.array([sketch.zeros for sketch in sketches], dtype=np.float64),
-                        np.array([sketch.n for sketch in sketches], dtype=np.float64),
-                    )
-                    for _, sketches in sides
-                ],
-                level,
-            ),
-        )
+
+        def scatter(varies: bool) -> FeatureScatter:
+            sides_of = (level, len(sides), alike)
+            return FeatureScatter(
+                mean=process_sd(mean, within / n, mean_of, *sides_of, varies=varies),
+                log_variance=process_sd(log_variance, noise_of_variance, np.log(variance_of), *sides_of, varies=varies),
+                gap=process_gap(gaps, noise, level, varies=varies),
+                distance=process_distance(squares, freedom, PER_CHI_SQUARED * noise, level, varies=varies),
+                zeros=_share_sd(zeros, level, varies=varies),
+            )
+
+        known = scatter(False)
+        shown = (known.mean, known.log_variance, known.gap, known.distance, known.zeros)
+        # One thing makes windows vary, whichever measures show it: from few rows the others only seem to be free of it.
+        return scatter(True) if sum(one > 0 for one in shown) >= SHOW_MIN else known
 
 
-def _cdf_scatter(
-    sides: Sequence[tuple[NumericView, Sequence[NumericSketch]]], edges: NDArray[np.float64] | None, level: float
-) -> tuple[float, float]:
-    """Reads each window's cdf at fixed points in one call, which takes a tenth of unfolding the sketch."""
+def _cdf_distances(
+    sides: Sequence[tuple[NumericView, Sequence[NumericSketch]]], edges: NDArray[np.float64] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], int, NDArray[np.float64]]:
+    """Windows' largest gaps, squared distances over the bins with their freedom, and noises, of all sides (w,).
+
+    Reads each window's cdf at fixed points in one call, which takes a tenth of unfolding the sketch.
+    """
     gaps, noises, squares = [], [], []
     freedom = 0
     for view, sketches in sides:
@@ -210,11 +230,9 @@ def _cdf_scatter(
             kept = expected > 0
             squares.append(((shares[:, kept] - expected[kept]) ** 2 / expected[kept]).sum(axis=1))
             freedom = max(freedom, int(kept.sum()) - 1)
-    noise = np.concatenate(noises)
-    gap = process_gap(np.concatenate(gaps), noise, level)
-    if edges is None:
-        return gap, 0.0
-    return gap, process_distance(PER_CHI_SQUARED * np.concatenate(squares), freedom, PER_CHI_SQUARED * noise, level)
+        else:
+            squares.append(np.zeros(len(sketches)))
+    return np.concatenate(gaps), PER_CHI_SQUARED * np.concatenate(squares), freedom, np.concatenate(noises)
 
 
 def cdfs_of(

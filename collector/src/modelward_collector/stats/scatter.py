@@ -56,6 +56,8 @@ def process_sd(
     level: float,
     kinds: int = 1,
     alike: int | None = None,
+    *,
+    varies: bool = False,
 ) -> float:
     """Standard deviation of windows' `values` (w,) about the reference's (`centre`) beyond sampling `variances` (w,).
 
@@ -64,7 +66,8 @@ def process_sd(
     reference, and not about their mean: the variance of all rows, say, is larger than that of any window's.
 
     Of windows of several `kinds` of days the scatter is pooled, each about the centre of its own kind (`centre` (w,)),
-    and the next one is compared with the `alike` of its kind.
+    and the next one is compared with the `alike` of its kind. `varies` is whether it is known that they do, so that
+    what chance might explain too is taken for scatter.
     """
     known = np.isfinite(values) & np.isfinite(variances) & (variances > 0)
     deviation, v = (values - centre)[known], variances[known]
@@ -73,7 +76,7 @@ def process_sd(
     if windows < WINDOWS_MIN or free < 2:
         return 0.0
     q = float((deviation**2 / v).sum())
-    if special.chdtrc(free, q) > _HETEROGENEITY_P:
+    if not varies and special.chdtrc(free, q) > _HETEROGENEITY_P:
         return 0.0
     between = (q - free) / float((1 / v).sum()) * windows / free
     if not between > 0:
@@ -83,12 +86,15 @@ def process_sd(
     return max(largest, _next(largest, math.sqrt(between), uncertain, free, level)) / two_sided_quantile(level)
 
 
-def process_gap(gaps: NDArray[np.float64], noises: NDArray[np.float64], level: float = LEVEL) -> float:
+def process_gap(
+    gaps: NDArray[np.float64], noises: NDArray[np.float64], level: float = LEVEL, *, varies: bool = False
+) -> float:
     """How far windows' cdfs lie from the reference's beyond noise, with margin; gaps (w,), noises (w,) in 1/rows.
 
     0 while noise explains them: each alone, and all together (the mean of their squares, by its normal limit). Of gaps
     that it does not explain the noise's own part is taken off, and not its extreme: a weekend that is as far off as
-    noise is would else be taken for half as far.
+    noise is would else be taken for half as far. Where it is known that windows vary (`varies`) what they do beyond
+    noise on average counts however little it is.
     """
     windows = len(gaps)
     if windows < WINDOWS_MIN:
@@ -96,17 +102,22 @@ def process_gap(gaps: NDArray[np.float64], noises: NDArray[np.float64], level: f
     squares = gaps**2 / noises
     alone = float(squares.max()) <= special.kolmogi(_SOME_EXCESS_P / windows) ** 2
     together = (float(squares.mean()) - GAP_SQUARE) / math.sqrt(GAP_SQUARE_VARIANCE / windows)
-    if alone and special.ndtr(-together) > _ALL_EXCESS_P:
+    explained = alone and special.ndtr(-together) > _ALL_EXCESS_P
+    return _allowed(gaps**2 - GAP_SQUARE * noises, level, explained, varies)
+
+
+def _allowed(excess: NDArray[np.float64], level: float, explained: bool, varies: bool) -> float:
+    """What the next window hardly exceeds, from the squares of windows' distances without what noise adds (w,).
+
+    Of windows that noise might have `explained` the largest distance is as good as nothing but noise.
+    """
+    if explained and not varies:
         return 0.0
-    return _allowed(gaps**2 - GAP_SQUARE * noises, level)
-
-
-def _allowed(excess: NDArray[np.float64], level: float) -> float:
-    """What the next window hardly exceeds, from the squares of windows' distances without what noise adds (w,)."""
     windows = len(excess)
     largest = math.sqrt(max(0.0, float(excess.max())))
     usual = math.sqrt(max(0.0, float(excess.mean())))
-    return max(margin(windows) * largest, _next(largest, usual, usual * math.sqrt(1 + 1 / windows), windows, level))
+    following = _next(largest, usual, usual * math.sqrt(1 + 1 / windows), windows, level)
+    return following if explained else max(margin(windows) * largest, following)
 
 
 def _next(largest: float, usual: float, uncertain: float, windows: int, level: float) -> float:
@@ -128,7 +139,12 @@ def _next(largest: float, usual: float, uncertain: float, windows: int, level: f
 
 
 def process_distance(
-    squares: NDArray[np.float64], freedom: int, noises: NDArray[np.float64], level: float = LEVEL
+    squares: NDArray[np.float64],
+    freedom: int,
+    noises: NDArray[np.float64],
+    level: float = LEVEL,
+    *,
+    varies: bool = False,
 ) -> float:
     """Same for distances whose `squares` (w,) are `noises` (w,) times chi-squared when nothing but chance is there."""
     windows = len(squares)
@@ -136,6 +152,5 @@ def process_distance(
         return 0.0
     statistics = squares / noises
     alone = float(statistics.max()) <= special.chdtri(freedom, _SOME_EXCESS_P / windows)
-    if alone and special.chdtrc(freedom * windows, float(statistics.sum())) > _ALL_EXCESS_P:
-        return 0.0
-    return _allowed(squares - freedom * noises, level)
+    explained = alone and special.chdtrc(freedom * windows, float(statistics.sum())) > _ALL_EXCESS_P
+    return _allowed(squares - freedom * noises, level, explained, varies)
