@@ -81,6 +81,33 @@ def test_fewer_than_three_windows_teach_nothing() -> None:
     assert feature_scatter(merged([numbers([1.0, 2.0])]), [numbers([1.0]), numbers([2.0])], LEVEL) == FeatureScatter()
 
 
+def test_little_beyond_noise_counts_where_windows_are_known_to_vary() -> None:
+    noises = np.full(14, 1e-3)
+    within_noise = np.sqrt(0.9 * noises)  # of noise alone the mean square is 0.82 of it
+    assert process_gap(within_noise, noises, LEVEL) == 0
+    assert 0 < process_gap(within_noise, noises, LEVEL, varies=True) < 3 * within_noise[0]
+    assert process_gap(np.sqrt(0.8 * noises), noises, LEVEL, varies=True) == 0
+    assert process_distance(10 * noises, 9, noises, LEVEL) == 0
+    assert 0 < process_distance(10 * noises, 9, noises, LEVEL, varies=True) < 5 * np.sqrt(noises[0])
+    means = np.tile([0.03, -0.03], 7)
+    assert process_sd(means, np.full(14, 8e-4), 0.0, LEVEL) == 0
+    assert 0 < process_sd(means, np.full(14, 8e-4), 0.0, LEVEL, varies=True) < 0.03
+
+
+def test_two_measures_that_show_it_tell_the_others_that_windows_vary() -> None:
+    """Seldom by chance alone (1 of 400 such draws, this one) a feature's gaps hide what its distances show."""
+    draw = np.random.default_rng(392)
+
+    def window(shift: float) -> FeatureProfile:
+        return numbers(np.where(draw.random(450) < 0.7, 0.0, draw.exponential(size=450) * np.exp(shift)))
+
+    windows = [window(shift) for shift in draw.normal(0, 0.2, 13)]
+    reference = merged(windows)
+    scatter = feature_scatter(reference, windows, LEVEL)
+    assert scatter.distance > 0
+    assert compare(reference, FeatureView.of(window(draw.normal(0, 0.2))), scatter).p > LEVEL
+
+
 def test_the_margin_shrinks_with_what_is_known() -> None:
     assert margin(3) == 3
     assert margin(1_000) == pytest.approx(1.262)
