@@ -56,6 +56,7 @@ from modelward_collector.checks.drift_findings import (
 from modelward_collector.checks.drift_history import earlier_results, state_of
 from modelward_collector.checks.drift_joint import JointChange, measure_of_pair
 from modelward_collector.checks.drift_judge import Judge, Judged, Look, LookJudged, judge
+from modelward_collector.checks.drift_looks import DAY
 from modelward_collector.checks.drift_measure import measure_of
 from modelward_collector.checks.drift_memory import (
     Episode,
@@ -424,8 +425,8 @@ def _seen(judged: Judged) -> Seen:
     since = None
     if judged.creep is not None and judged.normal is not None and judged.normal.series is not None:
         spans = judged.normal.series.spans
-        # A week from where the trend began is all that it is compared with from now on.
-        since = max(spans[judged.creep.began].start, spans[0].start + timedelta(days=7))
+        # What is before is all that it is compared with from now on: enough to tell kinds of days apart.
+        since = max(spans[judged.creep.began].start, spans[0].start + LEARNT_WINDOWS * DAY)
     floor = judged.leading.floor
     plain = judged.adjusted <= SURE
     if judged.normal is not None and floor > judged.normal.floor:  # windows vary

@@ -200,15 +200,16 @@ def remembered(
             return mine
         return _begun(mine, drifting, now)
     if drifting:
-        first = drifting[0]
-        shorter = first.span.length < current.length
+        # Of what a longer window shows, a shorter one may be flagged by chance, which is then the larger.
+        first = next((one for one in drifting if one.sure or one.span.length >= current.length), drifting[0])
+        shorter = first.span.length < current.length and first.sure
         more = current.shape is Shape.CREEP and first.effect > current.effect
         # Else slowly, so that neither one large window nor one small decides how much would show that it is over.
         newest = 1.0 if shorter or more else NEWEST
         current = replace(
             current,
             beyond_chance=current.beyond_chance or any(one.sure for one in drifting),
-            length=min(current.length, first.span.length),
+            length=first.span.length if shorter else current.length,
             effect=_blended(current.effect, first.effect, newest),
             rows_needed=round(_blended(current.rows_needed, first.rows_needed or first.rows, newest)),
         )
@@ -231,6 +232,15 @@ def _begun(mine: Sequence[Episode], drifting: Sequence[Seen], now: datetime) -> 
         if again:
             certain = last.beyond_chance or any(one.sure for one in again)
             goes_on = replace(last, end=None, seen=now, sure=True, beyond_chance=certain)
+            longer = again[0]
+            if longer.span.length > last.length:  # what the shorter showed was partly chance
+                goes_on = replace(
+                    goes_on,
+                    length=longer.span.length,
+                    effect=longer.effect,
+                    rows_needed=longer.rows_needed or longer.rows,
+                    shape=longer.shape,
+                )
             return (*mine[:-1], replace(goes_on, calm=0, calm_since=None, calm_until=None))
         if look.span.start < last.end and not look.sure:
             return tuple(mine)  # the same window again
@@ -286,10 +296,10 @@ def _would_show(look: Seen, episode: Episode) -> bool:
 def _little(look: Seen, episode: Episode) -> bool:
     """Whether a window shows little of it: half of its effect at most, or no more than windows differ by anyway.
 
-    The latter tells nothing where that is as much as the episode's effect.
+    The latter tells nothing where that is as much as the episode's effect, nor of a trend, whose windows never do.
     """
     half = look.effect < BACK_TO_NORMAL * episode.effect
-    return half or look.effect < look.floor < episode.effect
+    return half or (episode.shape is Shape.STEP and look.effect < look.floor < episode.effect)
 
 
 def _calmer(episode: Episode, looks: Sequence[Seen]) -> Episode:
