@@ -200,21 +200,31 @@ def remembered(
             return mine
         return _begun(mine, drifting, now)
     if drifting:
-        # Of what a longer window shows, a shorter one may be flagged by chance, which is then the larger.
-        first = next((one for one in drifting if one.sure or one.span.length >= current.length), drifting[0])
-        shorter = first.span.length < current.length and first.sure
-        more = current.shape is Shape.CREEP and first.effect > current.effect
-        # Else slowly, so that neither one large window nor one small decides how much would show that it is over.
-        newest = 1.0 if shorter or more else NEWEST
-        current = replace(
-            current,
-            beyond_chance=current.beyond_chance or any(one.sure for one in drifting),
-            length=first.span.length if shorter else current.length,
-            effect=_blended(current.effect, first.effect, newest),
-            rows_needed=round(_blended(current.rows_needed, first.rows_needed or first.rows, newest)),
-        )
+        certain = current.beyond_chance or any(one.sure for one in drifting)
+        current = replace(_measured(current, drifting), beyond_chance=certain)
         return (*mine[:-1], replace(current, seen=now, calm=0, calm_since=None, calm_until=None))
     return (*mine[:-1], _calmer(current, looks))
+
+
+def _measured(episode: Episode, drifting: Sequence[Seen]) -> Episode:
+    """The episode as the shortest window that may tell it shows it: at which length, how large, from how many rows.
+
+    Of what a longer window showed a shorter one may be flagged by chance, and is then the larger.
+    """
+    telling = [one for one in drifting if one.sure or one.span.length >= episode.length]
+    if not telling:
+        return episode
+    first = telling[0]
+    shorter = first.span.length < episode.length
+    more = episode.shape is Shape.CREEP and first.effect > episode.effect
+    # Else slowly, so that neither one large window nor one small decides how much would show that it is over.
+    newest = 1.0 if shorter or more else NEWEST
+    return replace(
+        episode,
+        length=min(episode.length, first.span.length),
+        effect=_blended(episode.effect, first.effect, newest),
+        rows_needed=round(_blended(episode.rows_needed, first.rows_needed or first.rows, newest)),
+    )
 
 
 def _blended(before: float, now: float, share: float) -> float:
