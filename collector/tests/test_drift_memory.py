@@ -265,6 +265,37 @@ def test_a_calm_window_that_is_older_than_one_that_shows_it_ends_nothing() -> No
     assert over_since(mind.open, [calm(hour(5), 0.1), drift(hour(6))]) is None
 
 
+@pytest.mark.parametrize("shape", list(Shape))
+def test_an_hour_that_may_be_chance_tells_not_how_large_a_drift_is_that_days_show(shape: Shape) -> None:
+    shown = replace(drift(last_day(0), 0.06, rows=24_000, needed=9_000), shape=shape)
+    mind = Remembering()
+    mind.check(NOON, calm(hour(0)), shown)
+    (one,) = mind.check(NOON + HOUR, drift(hour(1), 0.12, needed=600, sure=False), replace(shown, span=last_day(1)))
+    assert (one.length, one.effect, one.rows_needed) == (DAY, pytest.approx(0.06), 9_000)
+    (one,) = mind.check(NOON + 2 * HOUR, drift(hour(2), 0.12, needed=600, sure=False))
+    assert (one.length, one.effect, one.seen) == (DAY, pytest.approx(0.06), NOON + 2 * HOUR)
+    (one,) = mind.check(NOON + 3 * HOUR, calm(hour(3), 0.0, rows=2_000))
+    assert one.open
+
+
+def test_a_day_that_confirms_an_hour_tells_how_large_it_is() -> None:
+    mind = Remembering()
+    mind.check(NOON, drift(hour(0), 0.12, needed=600, sure=False))
+    trend = replace(drift(last_day(20), 0.05, rows=24_000, needed=None), shape=Shape.CREEP)
+    (one,) = mind.check(NOON + 20 * HOUR, calm(hour(20)), trend)
+    assert (one.start, one.end, one.length, one.effect, one.shape) == (hour(0).start, None, DAY, 0.05, Shape.CREEP)
+
+
+@pytest.mark.parametrize(("shape", "over"), [(Shape.STEP, True), (Shape.CREEP, False)])
+def test_windows_of_a_trend_never_show_more_than_windows_vary_by(shape: Shape, over: bool) -> None:
+    mind = Remembering()
+    mind.check(NOON, replace(drift(last_day(0), 0.1, rows=24_000, needed=9_000), shape=shape))
+    (one,) = mind.check(NOON + DAY, Seen(last_day(24), False, 0.06, 24_000, floor=0.08))
+    assert one.open is not over
+    (one,) = mind.check(NOON + 2 * DAY, Seen(last_day(48), False, 0.04, 24_000, floor=0.08))
+    assert not one.open
+
+
 def test_a_small_drift_that_only_days_show_is_not_ended_by_hours() -> None:
     mind = Remembering()
     mind.check(NOON, calm(hour(0)), drift(last_day(0), 0.1, rows=24_000, needed=500))

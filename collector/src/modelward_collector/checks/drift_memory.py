@@ -242,14 +242,11 @@ def _begun(mine: Sequence[Episode], drifting: Sequence[Seen], now: datetime) -> 
         if again:
             certain = last.beyond_chance or any(one.sure for one in again)
             goes_on = replace(last, end=None, seen=now, sure=True, beyond_chance=certain)
-            longer = again[0]
-            if longer.span.length > last.length:  # what the shorter showed was partly chance
+            shows = again[0]
+            if shows.span.length > last.length:  # what the shorter window showed was partly chance
+                needed = shows.rows_needed or shows.rows
                 goes_on = replace(
-                    goes_on,
-                    length=longer.span.length,
-                    effect=longer.effect,
-                    rows_needed=longer.rows_needed or longer.rows,
-                    shape=longer.shape,
+                    goes_on, length=shows.span.length, effect=shows.effect, rows_needed=needed, shape=shows.shape
                 )
             return (*mine[:-1], replace(goes_on, calm=0, calm_since=None, calm_until=None))
         if look.span.start < last.end and not look.sure:
