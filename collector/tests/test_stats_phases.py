@@ -190,6 +190,32 @@ def test_more_than_a_quarter_is_how_the_feature_varies() -> None:
     assert odd_of(values, days) == set()
 
 
+def test_several_odd_windows_stand_apart_from_all_others_or_are_the_tail_of_them() -> None:
+    """Days of fog are of all degrees; of outages none is small."""
+    days = a_month()
+    for seed in range(10):
+        values = drawn(days, seed, lambda day: 0.0)
+        values[[2, 9], 0] -= 2.0
+        assert odd_of(values, days) == {2, 9}
+        values[[5, 13, 20, 24], 0] -= [0.16, 0.35, 0.7, 1.3]
+        assert odd_of(values, days) == set()
+        values[[2, 9], 0] -= 4.0
+        assert odd_of(values, days) == {2, 9}
+        values[27, 0] += 4.0  # on the other side it is alone
+        assert odd_of(values, days) == {2, 9, 27}
+
+
+def test_windows_of_which_half_differ_more_or_less_are_not_odd() -> None:
+    """The same on most days, as far as one can see, and never the same on the others."""
+    days = a_month()
+    odd = 0
+    for seed in range(100):
+        rain = np.random.default_rng([8, seed])
+        fell = np.where(rain.random(len(days)) < 0.45, rain.exponential(1.0, len(days)), 0.0)
+        odd += len(odd_of(drawn(days, seed, lambda day: 0.0) + fell[:, None], days))
+    assert odd <= 0.03 * 100 * len(days)
+
+
 def test_more_than_a_quarter_odd_in_one_thing_hides_no_odd_window_in_another() -> None:
     days = a_month()
     values = drawn(days, 1, lambda day: 0.0, columns=2)

@@ -29,6 +29,9 @@ ODD_LEVEL = 1e-3
 NEARLY_ODD = 0.75
 """Windows this near to the bound are counted too where odd ones may be too many: of nine alike not some are odd."""
 
+TAIL_MIN, STANDS_APART = 2, 1 / 3
+"""Of so many odd windows on one side those are how it varies of which the next nearer is more than a third as far off."""
+
 FEW_WINDOWS = 3.0
 """The scale of few windows is uncertain: the bound on what is odd is larger by this over the root of their number."""
 
@@ -50,6 +53,9 @@ _UNEXPLAINED = 3.0
 """Windows further off than this many standard deviations count alike: kinds are not chosen to suit one odd day."""
 
 _MAD = 1.4826
+_THREE_QUARTERS = 1.1503
+"""Three quarters of a normal's values are within so many standard deviations."""
+
 _MEDIAN = 1.2533
 """What a median's standard error is larger by than a mean's."""
 
@@ -219,6 +225,7 @@ def odd_windows(values: Values, variances: Values, days: Days, partition: Partit
     with np.errstate(invalid="ignore"):
         many = (far > NEARLY_ODD * bound).sum(axis=0) > ODD_SHARE * windows
     beyond[:, many] = 0.0
+    beyond[_tails(deviations, beyond > 0)] = 0.0
     odd = beyond.max(axis=1, initial=0.0) > 0
     for day in set(days.tolist()):
         # When every Saturday is far off, that is what Saturdays are like.
@@ -226,6 +233,25 @@ def odd_windows(values: Values, variances: Values, days: Days, partition: Partit
             beyond[days == day] = 0.0
             odd[days == day] = False
     return np.zeros_like(beyond) if odd.sum() > ODD_SHARE * windows else beyond
+
+
+def _tails(deviations: Values, odd: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """What of the `odd` is the tail of what the others are on that side; shape (windows, characteristics).
+
+    Odd windows stand apart from all nearer ones, as outages do. Where several do not, they are how the feature varies.
+    """
+    tails = np.zeros_like(odd)
+    for sign in (1.0, -1.0):
+        sided = np.nan_to_num(sign * deviations, nan=0.0)
+        mine = odd & (sided > 0)
+        others = np.where(odd, 0.0, sided).max(axis=0, initial=0.0)
+        for column in np.flatnonzero(mine.sum(axis=0) >= TAIL_MIN).tolist():
+            nearer = float(others[column])
+            for window in sorted(np.flatnonzero(mine[:, column]).tolist(), key=sided[:, column].__getitem__):
+                if nearer <= STANDS_APART * sided[window, column]:
+                    break
+                tails[window, column], nearer = True, float(sided[window, column])
+    return tails
 
 
 def _centres(values: Values, days: Days, partition: Partition) -> Values:
@@ -257,14 +283,25 @@ def _median(values: Values) -> Values:
     return answer
 
 
-def _scale(deviations: Values, variances: Values, kinds: int) -> Values:
-    """Of each window the standard deviation of its characteristics: sampling, and the process's by the median.
+def _quartile(distances: Values) -> Values:
+    """Of each column the largest of the three quarters that are smallest, NaN where nothing is finite."""
+    ordered = np.sort(np.where(np.isfinite(distances), distances, np.nan), axis=0)
+    known = len(ordered) - np.isnan(ordered).sum(axis=0)
+    answer: Values = ordered[np.maximum(3 * (known - 1) // 4, 0), np.arange(distances.shape[1])]
+    return answer
 
-    Shape (windows, characteristics). A window of few rows is as uncertain as its rows make it.
+
+def _scale(deviations: Values, variances: Values, kinds: int) -> Values:
+    """Of each window the standard deviation of its characteristics: sampling, and the process's by the other windows.
+
+    Shape (windows, characteristics). A window of few rows is as uncertain as its rows make it. The process's is that of
+    the three quarters that are not odd: by the median alone a feature that is the same on most days, and differs by
+    more or less on the others (fog, rain, sales), would not vary at all.
     """
     windows = len(deviations)
     freed = math.sqrt(windows / max(1, windows - kinds))
-    spread = _MAD * freed * _median(np.abs(deviations))
+    distances = np.abs(deviations)
+    spread = freed * np.fmax(_MAD * _median(distances), _quartile(distances) / _THREE_QUARTERS)
     sampled = _median(variances)
     with np.errstate(invalid="ignore"):
         process = np.maximum(0.0, spread**2 - sampled)
