@@ -25,7 +25,7 @@ from modelward_collector.stats.feature import (
 from modelward_collector.stats.homogeneity import homogeneity
 from modelward_collector.stats.identities import identity_scatter
 from modelward_collector.stats.jensen_shannon import PER_CHI_SQUARED
-from modelward_collector.stats.psi import bin_shares, edges_at
+from modelward_collector.stats.psi import bin_shares
 from modelward_collector.stats.scatter import WINDOWS_MIN, process_distance, process_gap, process_sd
 from modelward_collector.stats.text import TextScatter, text_scatter
 from modelward_collector.stats.view import NumericView, rank_noise
@@ -217,7 +217,7 @@ def _cdf_distances(
     gaps, noises, squares = [], [], []
     freedom = 0
     for view, sketches in sides:
-        grid = edges_at(view, _GRID)
+        grid = np.unique(view.quantiles(_GRID))
         points = np.unique(np.concatenate((grid, edges))) if edges is not None else grid
         cdfs = cdfs_of(sketches, points, view.rounded)
         n = np.array([sketch.n for sketch in sketches], dtype=np.float64)

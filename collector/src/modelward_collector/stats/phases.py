@@ -30,7 +30,7 @@ NEARLY_ODD = 0.75
 """Windows this near to the bound are counted too where odd ones may be too many: of nine alike not some are odd."""
 
 TAIL_MIN, STANDS_APART = 2, 1 / 3
-"""Of so many odd windows on one side those are how it varies of which the next nearer is more than a third as far off."""
+"""Of so many odd windows on one side those are as usual of which the next nearer is more than a third as far off."""
 
 FEW_WINDOWS = 3.0
 """The scale of few windows is uncertain: the bound on what is odd is larger by this over the root of their number."""

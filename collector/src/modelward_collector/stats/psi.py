@@ -28,17 +28,9 @@ def psi(reference: NDArray[np.float64], current: NDArray[np.float64]) -> float:
 def decile_edges(reference: NumericView) -> NDArray[np.float64]:
     """Upper edges of all bins but the last, ascending, at most 18: the deciles, and apart each value that fills a bin.
 
-    Needs n > 0.
+    A value on which two deciles fall (a zero, a default) gets a bin of its own. Needs n > 0.
     """
-    return edges_at(reference, DECILES)
-
-
-def edges_at(reference: NumericView, ranks: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The quantiles of these ranks, ascending, and the number before each on which two of them fall.
-
-    A value that is so frequent (a zero, a default, a largest possible one) is so told from those below it.
-    """
-    values, counts = np.unique(reference.quantiles(ranks), return_counts=True)
+    values, counts = np.unique(reference.quantiles(DECILES), return_counts=True)
     atoms = values[(counts > 1) | (values == reference.values[0])]
     below = np.nextafter(as_single(atoms).astype(np.float32), np.float32(-np.inf)).astype(np.float64)
     before = np.concatenate(([-np.inf], reference.values))[np.searchsorted(reference.values, atoms)]
