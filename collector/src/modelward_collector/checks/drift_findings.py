@@ -84,8 +84,10 @@ def finding_of(
     if flagged and not state and not one.learning:
         message += "; not yet persistent"
     elif flagged and not one.drifts:
-        goes_on = "nothing in it shows that this is over" if episode is not None else "but in enough of the last ones"
-        message += f"; not in this window, {goes_on}"
+        if episode is not None and not shown:
+            message = f"{one.name} drifts, though hardly in this window; {NOT_OVER}"
+        else:
+            message += _goes_on(episode)
     detail = _detail(one, state)
     since = None
     dated: dict[str, Any] = {}
@@ -117,6 +119,16 @@ def finding_of(
         segment=where,
         detail=detail,
     )
+
+
+NOT_OVER = "nothing in it shows that this is over"
+
+
+def _goes_on(episode: Episode | None) -> str:
+    """Why what this window does not flag is said."""
+    if episode is not None:
+        return f"; this window alone would not tell, {NOT_OVER}"
+    return "; not in this window, but in enough of the last ones"
 
 
 def untold(before: CheckResult, memory: Memory, now: datetime) -> tuple[Finding, ...]:
@@ -188,8 +200,7 @@ def joint_finding(
     if flagged and not state:
         message += "; not yet persistent"
     elif flagged and not drifts:
-        goes_on = "nothing in it shows that this is over" if episode is not None else "but in enough of the last ones"
-        message += f"; not in this window, {goes_on}"
+        message += _goes_on(episode)
     contributors, dependences = joint.contributors(), to_json(joint.terms_named)
     named = {together_key(pair["a"], pair["b"]): pair for pair in contributors}
     named |= {together_key(*one["features"]): one for one in dependences}
