@@ -109,6 +109,25 @@ def test_of_two_values_there_is_no_square_and_parity_is_found(draw: np.random.Ge
     assert abs(found.reference) > 0.95
 
 
+@pytest.mark.parametrize("share", [0.001, 0.003, 0.01])
+def test_of_a_rare_value_there_is_no_square_either(draw: np.random.Generator, share: float) -> None:
+    """What agents ship is rounded; hours in which it never came among them."""
+
+    def shipped(hours: int) -> Dependence:
+        total = Dependence()
+        for hour in range(hours):
+            n = 60 if hour % 7 == 6 else 900
+            part = Dependence()
+            part.update(("rare", "skewed"), np.array([draw.random(n) < share, np.exp(0.5 * draw.normal(size=n))]))
+            total.merge(Dependence.from_bytes(part.names, part.to_bytes()))
+        return total
+
+    for _ in range(5):
+        changes = dependence_changes(shipped(100), shipped(60))
+        assert not [change.term for change in changes if change.term[0] == ("rare", "rare")]
+        assert not changed(changes)
+
+
 def test_the_unit_is_no_matter(draw: np.random.Generator) -> None:
     first, second = curve(draw, 10_000), curve(draw, 1_000, depends=False)
     units = 10.0 ** np.arange(-20, 20, 4)[:, np.newaxis]

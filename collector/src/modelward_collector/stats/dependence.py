@@ -35,7 +35,8 @@ PRESENT_MOVED = 0.1
 """Nor are those of which so much more is missing on one side: that alone changes how they depend on others."""
 
 _CURVED = 0.02
-"""Where a straight line leaves less than this of x² (two values, as true and false), x² is x itself."""
+"""Where a straight line leaves less than this share of x² (two values, as true and false), x² is x itself: what is left
+is rounding, which is the larger the rarer one of them is."""
 
 _KURTOSIS, _SQUARE_KURTOSIS = 3.0, 9.0
 """At least assumed of a feature, and always of its square, whose own is not known."""
@@ -145,7 +146,7 @@ class _Side:
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             skew = self.third[at.where_triple[own, own, own]]
             left = self.kurtosis - 1 - skew**2
-            left = np.where(left > _CURVED, left, np.nan)
+            left = np.where(left > _CURVED * self.kurtosis, left, np.nan)
             bent = self.third[at.where_triple[own[:, np.newaxis], own[:, np.newaxis], own]]  # means of x²y
             i, j = places.curves
             curves = (bent[i, j] - skew[i] * self.r[i, j]) / np.sqrt(left[i])
