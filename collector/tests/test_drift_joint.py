@@ -9,6 +9,7 @@ import pytest
 
 from modelward_agent.profile import FeatureProfile, NumericSketch, Profile, merged
 from modelward_collector.checks.drift import check_drift
+from modelward_collector.checks.drift_joint import joint_change
 from modelward_collector.checks.drift_reference import PreparedReference, prepare_reference
 from modelward_collector.checks.result import CheckResult, Finding, Status
 from modelward_collector.checks.window import ReferenceProfile, Window
@@ -91,6 +92,16 @@ def test_features_that_no_longer_move_together_are_named_although_none_drifts(dr
 def test_every_way_to_change_is_said(draw: np.random.Generator, before: float, after: float, words: str) -> None:
     found = joint_of(check(reference_of(traffic(draw, 20_000, before)), traffic(draw, 2_000, after)))
     assert found.message.startswith(f"amount and income {words}")
+
+
+def test_as_many_rows_as_are_said_to_be_needed_show_it_again(draw: np.random.Generator) -> None:
+    reference = reference_of(traffic(draw, 20_000))
+    span = Span(START, START + DAY)
+    found = joint_change(reference, traffic(draw, 5_000, 0.5), span, (), 1e-4)
+    assert found is not None
+    assert 100 < found.rows_needed < 2_500
+    again = [joint_change(reference, traffic(draw, found.rows_needed, 0.5), span, (), 1e-4) for _ in range(20)]
+    assert sum(one is not None and one.drifts for one in again) >= 17
 
 
 def test_unchanged_features_and_one_that_drifts_by_itself_are_no_joint_drift(draw: np.random.Generator) -> None:

@@ -286,13 +286,13 @@ def test_a_day_that_confirms_an_hour_tells_how_large_it_is() -> None:
     assert (one.start, one.end, one.length, one.effect, one.shape) == (hour(0).start, None, DAY, 0.05, Shape.CREEP)
 
 
-@pytest.mark.parametrize(("shape", "over"), [(Shape.STEP, True), (Shape.CREEP, False)])
-def test_windows_of_a_trend_never_show_more_than_windows_vary_by(shape: Shape, over: bool) -> None:
+@pytest.mark.parametrize("shape", list(Shape))
+def test_a_drift_near_the_floor_lasts_while_windows_show_half_of_it(shape: Shape) -> None:
     mind = Remembering()
     mind.check(NOON, replace(drift(last_day(0), 0.1, rows=24_000, needed=9_000), shape=shape))
-    (one,) = mind.check(NOON + DAY, Seen(last_day(24), False, 0.06, 24_000, floor=0.08))
-    assert one.open is not over
-    (one,) = mind.check(NOON + 2 * DAY, Seen(last_day(48), False, 0.04, 24_000, floor=0.08))
+    (one,) = mind.check(NOON + DAY, calm(last_day(24), 0.06, rows=24_000))
+    assert one.open
+    (one,) = mind.check(NOON + 2 * DAY, calm(last_day(48), 0.04, rows=24_000))
     assert not one.open
 
 

@@ -329,9 +329,8 @@ class _Told:
                 joint.drifts,
                 joint.leading.effect,
                 joint.leading.rows,
-                joint.leading.rows,
+                joint.rows_needed,
                 sure=joint.p <= SURE,
-                floor=joint.leading.floor,
             )
             for one, joint in fresh
         ]
@@ -435,7 +434,7 @@ def _seen(judged: Judged) -> Seen:
     # Where there is nothing to compare with, no row tells that anything is over.
     compared = judged.normal is None or bool(judged.normal.alike)
     rows = judged.current.rows if compared else 0
-    return Seen(judged.window.span, judged.drifts, judged.score, rows, needed, since, shape, sure, floor)
+    return Seen(judged.window.span, judged.drifts, judged.score, rows, needed, since, shape, sure)
 
 
 def _may_be_unusual(memory: Memory, span: Span) -> bool:

@@ -24,16 +24,13 @@ from modelward_collector.models import ModelSpec
 from modelward_collector.stats.categories import new_categories, vanished_categories
 from modelward_collector.stats.effect import FLOOR
 from modelward_collector.stats.feature import TEXT, FeatureView
-from modelward_collector.stats.normal import two_sided_quantile
+from modelward_collector.stats.normal import POWER_QUANTILE, two_sided_quantile
 from modelward_collector.stats.text import contributors
 
 LARGE = 0.5
 """From this effect on drift is critical."""
 
 NAMES_MAX = 10
-
-_POWER_QUANTILE = 1.645
-"""Normal quantile of 95%: enough rows are those with which this effect is found in 95% of windows."""
 
 
 def importance_of(spec: ModelSpec, name: str) -> float | None:
@@ -353,7 +350,7 @@ def rows_needed(one: Judged) -> int | None:
     if outcome.p is None or outcome.effect <= outcome.floor or not one.current.present or not one.reference.present:
         return None
     z = two_sided_quantile(max(outcome.p, 1e-300))
-    wanted = two_sided_quantile(one.level * one.comparison.weights[outcome.name]) + _POWER_QUANTILE
+    wanted = two_sided_quantile(one.level * one.comparison.weights[outcome.name]) + POWER_QUANTILE
     fixed = 1 / one.reference.present
     inverse = (z / wanted) ** 2 * (fixed + 1 / one.current.present) - fixed
     return math.ceil(1 / inverse) if inverse > 0 else None

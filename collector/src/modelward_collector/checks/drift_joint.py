@@ -20,6 +20,7 @@ from modelward_collector.checks.drift_reference import PreparedReference
 from modelward_collector.span import Span
 from modelward_collector.stats.correlation import PairChange, correlation_changes
 from modelward_collector.stats.dependence import DependenceChange
+from modelward_collector.stats.normal import POWER_QUANTILE, two_sided_quantile
 
 SHARE = 0.1
 """What pairs get of the false alarm rate when both sides know how features move together."""
@@ -38,12 +39,14 @@ class JointChange:
     """Every judged pair, the most significant first, and those that changed at the false alarm rate.
 
     `terms` are the judged dependences beyond correlations and `otherwise` those that changed, in the same orders.
+    `rate` is that of pairs, or of terms where only those changed.
     """
 
     pairs: tuple[PairChange, ...]
     changed: tuple[PairChange, ...]
-    terms: tuple[DependenceChange, ...] = ()
-    otherwise: tuple[DependenceChange, ...] = ()
+    terms: tuple[DependenceChange, ...]
+    otherwise: tuple[DependenceChange, ...]
+    rate: float
 
     @property
     def drifts(self) -> bool:
@@ -72,6 +75,18 @@ class JointChange:
     def p(self) -> float:
         """The smallest p-value, adjusted for the number of pairs or terms."""
         return min(one[0].p for one in (self.pairs, self.terms) if one)
+
+    @property
+    def rows_needed(self) -> int:
+        """Rows of a window in which a change like the leading one is found 95 times of 100; at most its own.
+
+        Its z shrinks with the root of the rows, or less, as those of the reference stay as many.
+        """
+        if not self.drifts:
+            return self.leading.rows
+        z = two_sided_quantile(max(self.leading.p, 1e-300))
+        wanted = two_sided_quantile(self.rate) + POWER_QUANTILE
+        return math.ceil(self.leading.rows * min(1.0, (wanted / z) ** 2))
 
     def message(self) -> str:
         """One line on what changed: `amount and income moved together in the reference (r = 0.62) and no longer do`."""
@@ -131,7 +146,8 @@ def joint_change(
         return None
     changed = sorted((pair for pair in pairs if pair.p <= rate - own), key=lambda pair: (-pair.effect, pair.a, pair.b))
     otherwise = plainest([term for term in terms if term.p <= own], [{pair.a, pair.b} for pair in changed])
-    return JointChange(tuple(pairs), tuple(changed), tuple(terms), tuple(otherwise))
+    of_leading = own if otherwise and not changed else rate - own
+    return JointChange(tuple(pairs), tuple(changed), tuple(terms), tuple(otherwise), of_leading)
 
 
 def measure_of_pair(

@@ -50,7 +50,7 @@ class Seen:
     """What one look at a subject found: its window, whether it drifts, by how much, and with how many rows it would.
 
     `since` is when the change began as far as that is known, `rows_needed` None when no number of rows would show it.
-    `sure` is when chance is out of the question; effects below `floor` are trivial, or as the reference's own windows.
+    `sure` is when chance is out of the question.
     """
 
     span: Span
@@ -61,7 +61,6 @@ class Seen:
     since: datetime | None = None
     shape: Shape = Shape.STEP
     sure: bool = False
-    floor: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,12 +300,11 @@ def _would_show(look: Seen, episode: Episode) -> bool:
 
 
 def _little(look: Seen, episode: Episode) -> bool:
-    """Whether a window shows little of it: half of its effect at most, or no more than windows differ by anyway.
+    """Whether a window shows little of it: less than half of its effect.
 
-    The latter tells nothing where that is as much as the episode's effect, nor of a trend, whose windows never do.
+    However large the floor is: what windows vary by is several times what most of them do.
     """
-    half = look.effect < BACK_TO_NORMAL * episode.effect
-    return half or (episode.shape is Shape.STEP and look.effect < look.floor < episode.effect)
+    return look.effect < BACK_TO_NORMAL * episode.effect
 
 
 def _calmer(episode: Episode, looks: Sequence[Seen]) -> Episode:

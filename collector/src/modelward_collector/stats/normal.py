@@ -6,6 +6,9 @@ import math
 
 from scipy import special
 
+POWER_QUANTILE = 1.645
+"""Normal quantile of 95%: enough rows are those with which an effect is found in 95% of windows."""
+
 
 def two_sided(z: float) -> float:
     """P(|Z| >= |z|) of a standard normal, in [0, 1]."""
