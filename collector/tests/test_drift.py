@@ -309,6 +309,21 @@ def test_a_weekend_like_those_of_the_reference_is_not_drift(draw: np.random.Gene
     assert drifted.findings[0].detail["compared_with"] == "20 weekdays"
 
 
+def test_how_days_differ_hides_no_month_that_is_unlike_the_only_one_before(draw: np.random.Generator) -> None:
+    """Of one month nobody knows how months differ; weeks of it, of which there are four, are allowed what days show."""
+    levels = draw.normal(0, 0.5, 31)
+    days = [
+        (Span(START + (day - 31) * DAY, START + (day - 30) * DAY), profile({"x": draw.normal(levels[day], 1, 2_000)}))
+        for day in range(31)
+    ]
+    prepared = prepare_reference(reference_of(merged(made for _, made in days), windows=tuple(days)))
+    shifted = profile({"x": draw.normal(0.5, 1.1, 60_000)})
+    for length, drifts in ((30, True), (7, False)):
+        window = Window("credit", Span(START, START + length * DAY), {("v1", ()): shifted})
+        result = check_drift(spec(), "v1", prepared, window)
+        assert (result.status is Status.WARNING) is drifts
+
+
 def test_hours_are_merged_into_windows_as_long_as_the_one_that_is_checked(draw: np.random.Generator) -> None:
     hours = [
         (

@@ -132,8 +132,11 @@ class PreparedReference:
         return found
 
     def _days_of(self, kept: Sequence[tuple[Span, Profile]], span: Span) -> list[tuple[Span, Profile]]:
-        """The days that stretches of several are made of; none of shorter ones, or where days are not kept apart."""
-        if span.length < 2 * DAY:
+        """The days that stretches of several are made of; none of shorter ones, or where days are not kept apart.
+
+        None of a single stretch either: of a month, days tell nothing about how months differ.
+        """
+        if span.length < 2 * DAY or len(kept) < 2:
             return []
         inside = [one for one, _ in kept]
         return [
