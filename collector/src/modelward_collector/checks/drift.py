@@ -56,7 +56,6 @@ from modelward_collector.checks.drift_findings import (
 from modelward_collector.checks.drift_history import earlier_results, state_of
 from modelward_collector.checks.drift_joint import JointChange, measure_of_pair
 from modelward_collector.checks.drift_judge import Judge, Judged, Look, LookJudged, judge
-from modelward_collector.checks.drift_looks import DAY
 from modelward_collector.checks.drift_measure import measure_of
 from modelward_collector.checks.drift_memory import (
     Episode,
@@ -69,7 +68,7 @@ from modelward_collector.checks.drift_memory import (
     remembered,
     to_document,
 )
-from modelward_collector.checks.drift_normal import LEARNT_WINDOWS
+from modelward_collector.checks.drift_normal import DAY, LEARNT_WINDOWS
 from modelward_collector.checks.drift_reference import PreparedReference, prepare_reference
 from modelward_collector.checks.drift_since import (
     Followed,

@@ -24,13 +24,15 @@ from modelward_collector.models import ModelSpec
 from modelward_collector.stats.categories import new_categories, vanished_categories
 from modelward_collector.stats.effect import FLOOR
 from modelward_collector.stats.feature import TEXT, FeatureView
-from modelward_collector.stats.normal import POWER_QUANTILE, two_sided_quantile
+from modelward_collector.stats.normal import rows_to_show
 from modelward_collector.stats.text import contributors
 
 LARGE = 0.5
 """From this effect on drift is critical."""
 
 NAMES_MAX = 10
+
+NOT_OVER = "nothing in it shows that this is over"
 
 
 def importance_of(spec: ModelSpec, name: str) -> float | None:
@@ -116,9 +118,6 @@ def finding_of(
         segment=where,
         detail=detail,
     )
-
-
-NOT_OVER = "nothing in it shows that this is over"
 
 
 def _goes_on(episode: Episode | None) -> str:
@@ -342,18 +341,15 @@ def _numbers(view: FeatureView) -> dict[str, Any]:
 def rows_needed(one: Judged) -> int | None:
     """Rows of a window in which an effect like this is found 95 times of 100; None when no number would do.
 
-    From the deciding test's own p-value: its z shrinks with the root of 1/rows + 1/reference rows.
+    From the deciding test's own p-value.
     """
     outcome = one.leading
     if outcome.name == CREEP:
         return None
     if outcome.p is None or outcome.effect <= outcome.floor or not one.current.present or not one.reference.present:
         return None
-    z = two_sided_quantile(max(outcome.p, 1e-300))
-    wanted = two_sided_quantile(one.level * one.comparison.weights[outcome.name]) + POWER_QUANTILE
-    fixed = 1 / one.reference.present
-    inverse = (z / wanted) ** 2 * (fixed + 1 / one.current.present) - fixed
-    return math.ceil(1 / inverse) if inverse > 0 else None
+    level = one.level * one.comparison.weights[outcome.name]
+    return rows_to_show(outcome.p, level, one.current.present, one.reference.present)
 
 
 def summary_of(

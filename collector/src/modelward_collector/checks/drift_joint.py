@@ -20,7 +20,7 @@ from modelward_collector.checks.drift_reference import PreparedReference
 from modelward_collector.span import Span
 from modelward_collector.stats.correlation import PairChange, correlation_changes
 from modelward_collector.stats.dependence import DependenceChange
-from modelward_collector.stats.normal import POWER_QUANTILE, two_sided_quantile
+from modelward_collector.stats.normal import rows_to_show
 
 SHARE = 0.1
 """What pairs get of the false alarm rate when both sides know how features move together."""
@@ -78,15 +78,9 @@ class JointChange:
 
     @property
     def rows_needed(self) -> int:
-        """Rows of a window in which a change like the leading one is found 95 times of 100; at most its own.
-
-        Its z shrinks with the root of the rows, or less, as those of the reference stay as many.
-        """
-        if not self.drifts:
-            return self.leading.rows
-        z = two_sided_quantile(max(self.leading.p, 1e-300))
-        wanted = two_sided_quantile(self.rate) + POWER_QUANTILE
-        return math.ceil(self.leading.rows * min(1.0, (wanted / z) ** 2))
+        """Rows of a window in which a change like the leading one is found 95 times of 100; at most its own."""
+        rows = self.leading.rows
+        return min(rows, rows_to_show(self.leading.p, self.rate, rows) or rows)
 
     def message(self) -> str:
         """One line on what changed: `amount and income moved together in the reference (r = 0.62) and no longer do`."""

@@ -241,16 +241,15 @@ def _tails(deviations: Values, odd: NDArray[np.bool_]) -> NDArray[np.bool_]:
     Odd windows stand apart from all nearer ones, as outages do. Where several do not, they are how the feature varies.
     """
     tails = np.zeros_like(odd)
-    for sign in (1.0, -1.0):
-        sided = np.nan_to_num(sign * deviations, nan=0.0)
+    for sided in (deviations, -deviations):
         mine = odd & (sided > 0)
-        others = np.where(odd, 0.0, sided).max(axis=0, initial=0.0)
         for column in np.flatnonzero(mine.sum(axis=0) >= TAIL_MIN).tolist():
-            nearer = float(others[column])
-            for window in sorted(np.flatnonzero(mine[:, column]).tolist(), key=sided[:, column].__getitem__):
-                if nearer <= STANDS_APART * sided[window, column]:
+            distances = sided[:, column]
+            nearer = float(np.nanmax(distances[~odd[:, column]], initial=0.0))
+            for window in sorted(np.flatnonzero(mine[:, column]).tolist(), key=distances.__getitem__):
+                if nearer <= STANDS_APART * distances[window]:
                     break
-                tails[window, column], nearer = True, float(sided[window, column])
+                tails[window, column], nearer = True, float(distances[window])
     return tails
 
 
@@ -271,23 +270,23 @@ def _of(days: Days, kind: Sequence[int]) -> NDArray[np.bool_]:
     return members
 
 
+def _ordered(values: Values) -> tuple[Values, Days]:
+    """Each column ascending, what is not finite last, and how many of it are; (windows, k) and (k,)."""
+    ordered = np.sort(np.where(np.isfinite(values), values, np.nan), axis=0)
+    return ordered, len(ordered) - np.isnan(ordered).sum(axis=0)
+
+
 def _median(values: Values) -> Values:
     """Of each column what is finite in it, NaN where nothing is; shape (characteristics,)."""
+    return _middle(*_ordered(values))
+
+
+def _middle(ordered: Values, known: Days) -> Values:
     # Many times as fast as numpy's own for a few dozen rows.
-    ordered = np.sort(np.where(np.isfinite(values), values, np.nan), axis=0)
-    known = len(ordered) - np.isnan(ordered).sum(axis=0)
-    columns = np.arange(values.shape[1])
+    columns = np.arange(ordered.shape[1])
     upper = ordered[np.minimum(known // 2, len(ordered) - 1), columns]
     lower = ordered[np.maximum((known - 1) // 2, 0), columns]
     answer: Values = np.where(known > 0, (lower + upper) / 2, np.nan)
-    return answer
-
-
-def _quartile(distances: Values) -> Values:
-    """Of each column the largest of the three quarters that are smallest, NaN where nothing is finite."""
-    ordered = np.sort(np.where(np.isfinite(distances), distances, np.nan), axis=0)
-    known = len(ordered) - np.isnan(ordered).sum(axis=0)
-    answer: Values = ordered[np.maximum(3 * (known - 1) // 4, 0), np.arange(distances.shape[1])]
     return answer
 
 
@@ -300,8 +299,9 @@ def _scale(deviations: Values, variances: Values, kinds: int) -> Values:
     """
     windows = len(deviations)
     freed = math.sqrt(windows / max(1, windows - kinds))
-    distances = np.abs(deviations)
-    spread = freed * np.fmax(_MAD * _median(distances), _quartile(distances) / _THREE_QUARTERS)
+    distances, known = _ordered(np.abs(deviations))
+    nearest = distances[np.maximum(3 * (known - 1) // 4, 0), np.arange(distances.shape[1])]
+    spread = freed * np.fmax(_MAD * _middle(distances, known), nearest / _THREE_QUARTERS)
     sampled = _median(variances)
     with np.errstate(invalid="ignore"):
         process = np.maximum(0.0, spread**2 - sampled)
