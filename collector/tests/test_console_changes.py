@@ -256,6 +256,14 @@ def test_where_kinds_of_days_differ_a_day_is_unlike_those_of_its_kind() -> None:
         assert one.unlike(moment) == f"{ODD.day} Nov is unlike other days of its kind in mean"
 
 
+def test_a_day_that_is_left_out_of_weeks_is_not_counted_with_them() -> None:
+    moment: Any = type("Moment", (), {"year": 2013})
+    of_weeks = {"odd": [odd(ODD), odd(TODAY, length=7 * DAY)], "compared_with": "5 stretches of 7 days"}
+    week, day = odd_windows([a_finding(detail=of_weeks)])
+    assert day.unlike(moment) == f"{ODD.day} Nov is unlike other days of its kind in mean"
+    assert "unlike the other 6 windows" in week.unlike(moment)
+
+
 # -- words -------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("p", "said"),

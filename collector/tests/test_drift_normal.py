@@ -195,6 +195,45 @@ def test_odd_days_that_were_put_back_belong_to_the_reference() -> None:
     assert first not in normal_of(windows, tuesday, LEVEL, put_back=[shorter]).alike
 
 
+def weeks_of(days: Windows) -> Windows:
+    """Stretches of seven days each."""
+    weeks = []
+    for first in range(0, len(days), 7):
+        stretch = FeatureProfile()
+        for _, feature in days[first : first + 7]:
+            stretch.merge(feature)
+        weeks.append((Span(days[first][0].start, days[first + 6][0].end), stretch))
+    return weeks
+
+
+def test_a_week_is_compared_with_the_days_of_others_without_odd_ones() -> None:
+    days, odd = with_odd(1, 3.0, seed=1)
+    (day,) = (days[index][0] for index in odd)
+    week = Span(MONDAY + 28 * DAY, MONDAY + 35 * DAY)
+    normal = normal_of(weeks_of(days), week, LEVEL, pieces=days)
+    assert [(one.span, one.what) for one in normal.odd] == [(day, "mean")]
+    assert normal.said(7 * DAY) == "4 stretches of 7 days"
+    assert normal.view.numeric is not None
+    assert normal.view.numeric.sd == pytest.approx(np.sqrt(1 + 0.25 * 10 / 49), abs=0.01)  # 1.16 with the odd day
+
+    back = normal_of(weeks_of(days), week, LEVEL, pieces=days, put_back=[day])
+    assert back.odd == ()
+    assert back.view.numeric is not None
+    assert back.view.numeric.sd > 1.1
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_weekends_keep_their_share_of_a_week_that_misses_odd_weekdays(number: int) -> None:
+    levels = dict.fromkeys([2, 10][:number], 40.0)
+    spans = days_from(MONDAY, 14)
+    days = drawn(spans, lambda span: levels.get((span.start - MONDAY).days, 10 * higher_at_weekends(span)), seed=3)
+    normal = normal_of(weeks_of(days), Span(MONDAY + 14 * DAY, MONDAY + 21 * DAY), LEVEL, pieces=days)
+    assert [(one.span.start - MONDAY).days for one in normal.odd] == list(levels)
+    assert normal.view.numeric is not None
+    assert normal.view.numeric.mean == pytest.approx(5 * 2 / 7, abs=0.02)
+    assert normal.view.rows == 14 * 2_000
+
+
 def test_the_windows_in_between_stay_in_the_series_that_trends_are_told_from() -> None:
     windows, odd = with_odd(3, 3.0, seed=1)
     normal = normal_of(windows, Span(MONDAY + 28 * DAY, MONDAY + 29 * DAY), LEVEL)

@@ -149,7 +149,8 @@ def normal_of(
     `everything` is the view of all of them where that is known already. `begun`: since when the feature was watched,
     when it is learnt as it comes. Not of the `same_hours`, windows tell only of what is gross. `day` takes the window
     for one of that day of the week. Windows in `put_back` belong to the reference however odd they are. `pieces` are
-    the days of stretches of several: those tell how much is normal, since stretches are few and differ less than days.
+    the days of stretches of several: those tell how much is normal and which of them are odd, since stretches are few
+    and differ less than days.
     """
     spans = [one for one, _ in windows]
     features = [feature for _, feature in windows]
@@ -165,12 +166,7 @@ def normal_of(
         if span.length <= DAY:
             reach = (spans[-1].end - spans[0].start) / DAY
             partition = partition_of(known.values, known.variances, days, reach)
-        beyond = odd_windows(known.values, known.variances, days, partition, known.trivial)
-        beyond[[_inside(one, put_back) for one in spans]] = 0.0
-        odd = beyond.max(axis=1, initial=0.0) > 0
-        named = [
-            Odd(spans[i], known.names[int(beyond[i].argmax())], float(beyond[i].max())) for i in np.flatnonzero(odd)
-        ]
+        odd, named = _odd_of(known, spans, days, partition, put_back)
         series = Series(base, spans, days, known, ~odd)
     differ = partition.matters
     # Ids come anew every day: of fewer days fewer are known, and weekends have no ids of their own.
@@ -185,6 +181,12 @@ def normal_of(
         alike = ~odd
     chosen = [feature for feature, taken in zip(features, alike, strict=True) if taken]
     view = base if alike.all() else _view(chosen)
+    within = tuple(one for one, taken in zip(spans, alike, strict=True) if taken)
+    daily = _Daily.of(pieces, holidays, zone, put_back) if len(pieces) >= LEARNT_WINDOWS else None
+    odd_days = [one for one in daily.odd if _inside(one.span, within)] if daily is not None else []
+    if daily is not None and odd_days:
+        view = _view(daily.without_odd(within))
+        named += odd_days
     others = []
     for other in partition.kinds if partition.matters else ():
         if other != kind:
@@ -193,9 +195,9 @@ def normal_of(
                 others.append((_view(found), found))
     return Normal(
         view=view,
-        scatter=_scatter_of_days(pieces, level, holidays, zone) or feature_scatter(view, chosen, level, others),
+        scatter=(daily.scatter(level) if daily is not None else None) or feature_scatter(view, chosen, level, others),
         floor=floor,
-        alike=tuple(one for one, taken in zip(spans, alike, strict=True) if taken),
+        alike=within,
         odd=tuple(named),
         left_out=left_out,
         day=mine,
@@ -207,24 +209,65 @@ def normal_of(
     )
 
 
-def _scatter_of_days(
-    windows: Sequence[tuple[Span, FeatureProfile]], level: float, holidays: frozenset[date], zone: tzinfo
-) -> FeatureScatter | None:
-    """How days differ from those of their kind, without odd ones; None of too few."""
-    if len(windows) < LEARNT_WINDOWS:
-        return None
-    features = [feature for _, feature in windows]
-    days = np.array([day_of(one, holidays, zone) for one, _ in windows], dtype=np.int64)
-    known = characteristics(_view(features), features)
-    reach = (windows[-1][0].end - windows[0][0].start) / DAY
-    partition = partition_of(known.values, known.variances, days, reach)
-    fair = odd_windows(known.values, known.variances, days, partition, known.trivial).max(axis=1, initial=0.0) == 0
-    kinds = []
-    for kind in sorted(partition.kinds, key=len, reverse=True):
-        found = [features[i] for i in np.flatnonzero(fair & np.isin(days, kind))]
-        if len(found) >= ALIKE_MIN:
-            kinds.append((_view(found), found))
-    return feature_scatter(*kinds[0], level, kinds[1:]) if kinds else None
+@dataclass(frozen=True, slots=True, eq=False)
+class _Daily:
+    """The days of the reference's longer stretches in time order, their kinds, and which of them are odd."""
+
+    windows: Sequence[tuple[Span, FeatureProfile]]
+    days: Days
+    partition: Partition
+    fair: NDArray[np.bool_]
+    odd: Sequence[Odd]
+
+    @classmethod
+    def of(
+        cls,
+        windows: Sequence[tuple[Span, FeatureProfile]],
+        holidays: frozenset[date],
+        zone: tzinfo,
+        put_back: Sequence[Span],
+    ) -> _Daily:
+        spans, features = [one for one, _ in windows], [feature for _, feature in windows]
+        days = np.array([day_of(one, holidays, zone) for one in spans], dtype=np.int64)
+        known = characteristics(_view(features), features)
+        partition = partition_of(known.values, known.variances, days, (spans[-1].end - spans[0].start) / DAY)
+        odd, named = _odd_of(known, spans, days, partition, put_back)
+        return cls(windows, days, partition, ~odd, named)
+
+    def scatter(self, level: float) -> FeatureScatter | None:
+        """How days differ from those of their kind, without odd ones; None of too few."""
+        kinds = []
+        for kind in sorted(self.partition.kinds, key=len, reverse=True):
+            found = [self.windows[i][1] for i in np.flatnonzero(self.fair & np.isin(self.days, kind)).tolist()]
+            if len(found) >= ALIKE_MIN:
+                kinds.append((_view(found), found))
+        return feature_scatter(*kinds[0], level, kinds[1:]) if kinds else None
+
+    def without_odd(self, stretches: Sequence[Span]) -> list[FeatureProfile]:
+        """The days of those stretches, the nearest fair one of its kind in the place of each that is odd.
+
+        So kinds keep their shares: two weeks without one of their weekdays have more of weekends than a week has.
+        """
+        found = []
+        for i, (span, feature) in enumerate(self.windows):
+            if _inside(span, stretches):
+                alike = np.flatnonzero(self.fair & np.isin(self.days, self.partition.of(int(self.days[i]))))
+                if self.fair[i] or not len(alike):
+                    found.append(feature)
+                else:
+                    found.append(self.windows[int(alike[np.abs(alike - i).argmin()])][1])
+        return found
+
+
+def _odd_of(
+    known: Characteristics, spans: Sequence[Span], days: Days, partition: Partition, put_back: Sequence[Span]
+) -> tuple[NDArray[np.bool_], list[Odd]]:
+    """Which of the windows are odd, and in what; none that a person put back."""
+    beyond = odd_windows(known.values, known.variances, days, partition, known.trivial)
+    beyond[[_inside(one, put_back) for one in spans]] = 0.0
+    odd: NDArray[np.bool_] = beyond.max(axis=1, initial=0.0) > 0
+    which = np.flatnonzero(odd).tolist()
+    return odd, [Odd(spans[i], known.names[int(beyond[i].argmax())], float(beyond[i].max())) for i in which]
 
 
 def _view(features: Sequence[FeatureProfile]) -> FeatureView:

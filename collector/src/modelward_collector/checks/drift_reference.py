@@ -119,7 +119,7 @@ class PreparedReference:
                 [(one, side_of(profile, side, name)) for one, profile in kept],
                 span,
                 level,
-                pieces=[(one, side_of(profile, side, name)) for one, profile in self._days_of(kept, span)],
+                pieces=[(one, side_of(profile, side, name)) for one, profile in self.days_of(kept, span)],
                 everything=everything,
                 begun=_begun(reference, subject_key(side, name)),
                 same_hours=alike.same_hours,
@@ -131,7 +131,7 @@ class PreparedReference:
             )
         return found
 
-    def _days_of(self, kept: Sequence[tuple[Span, Profile]], span: Span) -> list[tuple[Span, Profile]]:
+    def days_of(self, kept: Sequence[tuple[Span, Profile]], span: Span) -> list[tuple[Span, Profile]]:
         """The days that stretches of several are made of; none of shorter ones, or where days are not kept apart.
 
         None of a single stretch either: of a month, days tell nothing about how months differ.

@@ -114,8 +114,10 @@ def odd_windows(findings: Iterable[Finding]) -> list[OddWindow]:
         listed = detail.get("odd", ())
         # Of weekdays it is not known how many days of other kinds there were.
         compared = re.match(r"(\d+) (days|stretches)\b", str(detail.get("compared_with") or ""))
-        others = int(compared[1]) + len(listed) - 1 if compared else None
+        alike = int(compared[1]) + len(listed) - 1 if compared else None
         for span, one in zip(spans_of(detail, "odd"), listed, strict=True):
+            # Days that are left out of stretches of several are no stretches.
+            others = alike if compared and (compared[2] == "days") == (span.length <= timedelta(days=1)) else None
             whats, features, _ = found.setdefault(span, ([], [], others))
             if one["what"] not in whats:
                 whats.append(one["what"])

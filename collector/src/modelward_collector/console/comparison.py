@@ -132,9 +132,11 @@ class Comparisons:
             *memory.left_out(accepted, result.version, [key]).get(key, ()),
         ]
         kind = _kind_of(detail, span, reference)
+        prepared = prepare_reference(reference)
+        alike = prepared.alike(span).windows
         windows = [
             (one, profile)
-            for one, profile in prepare_reference(reference).alike(span).windows
+            for one, profile in prepared.days_of(alike, span) or alike
             if (not kind or day_of(one, reference.holidays) in kind)
             and not any(one.start < out.end and out.start < one.end for out in outside)
         ]
