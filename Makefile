@@ -49,9 +49,8 @@ install: $(VENV)/.run ## the agent and the collector into .venv, nothing else
 check: lint types test ## everything that a change must pass
 
 .PHONY: test
-test: $(VENV)/.test servers ## every test but test-deploy's; the unit tests first, on all cores, then those against real servers
-	$(BIN)/python -m pytest $(PYTEST) -n $(WORKERS) --dist worksteal -m 'not server' agent/tests collector/tests appliance/tests tests --ignore=tests/deploy
-	$(BIN)/python -m pytest $(PYTEST) -m server agent/tests collector/tests appliance/tests tests --ignore=tests/deploy
+test: $(VENV)/.test servers ## every test but test-deploy's: those against real servers one after the other, the rest beside them
+	$(BIN)/python -m pytest $(PYTEST) -n $(WORKERS) --dist loadgroup agent/tests collector/tests appliance/tests tests --ignore=tests/deploy
 
 .PHONY: servers
 servers: $(VENV)/.test ## install the real servers that the tests use, as far as this user may

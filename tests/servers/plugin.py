@@ -58,11 +58,14 @@ def lacking(server: str) -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the marker to tests that use a server's fixture."""
+    """Give the marker to tests that use a server's fixture; one worker runs them all, others what needs no server."""
     for item in items:
         for fixture in getattr(item, "fixturenames", ()):
             if fixture in FIXTURES:
                 item.add_marker(pytest.mark.server(FIXTURES[fixture]))
+        if item.get_closest_marker("server"):
+            # They wait more than they compute, so the other tests cost no time beside them.
+            item.add_marker(pytest.mark.xdist_group("servers"))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
