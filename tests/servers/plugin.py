@@ -57,6 +57,7 @@ def lacking(server: str) -> str | None:
     return None
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give the marker to tests that use a server's fixture; one worker runs them all, others what needs no server."""
     for item in items:
