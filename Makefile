@@ -49,8 +49,8 @@ install: $(VENV)/.run ## the agent and the collector into .venv, nothing else
 check: lint types test ## everything that a change must pass
 
 .PHONY: test
-test: $(VENV)/.test servers ## every test but test-deploy's: those against real servers one after the other, the rest beside them
-	$(BIN)/python -m pytest $(PYTEST) -n $(WORKERS) --dist loadgroup agent/tests collector/tests appliance/tests tests --ignore=tests/deploy
+test: $(VENV)/.test servers ## every test but test-deploy's; those of a file one after the other, files side by side
+	$(BIN)/python -m pytest $(PYTEST) -n $(WORKERS) --dist loadfile agent/tests collector/tests appliance/tests tests --ignore=tests/deploy
 
 .PHONY: servers
 servers: $(VENV)/.test ## install the real servers that the tests use, as far as this user may

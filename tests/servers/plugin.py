@@ -57,16 +57,12 @@ def lacking(server: str) -> str | None:
     return None
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the marker to tests that use a server's fixture; one worker runs them all, others what needs no server."""
+    """Give the marker to tests that use a server's fixture."""
     for item in items:
         for fixture in getattr(item, "fixturenames", ()):
             if fixture in FIXTURES:
                 item.add_marker(pytest.mark.server(FIXTURES[fixture]))
-        if item.get_closest_marker("server"):
-            # They wait more than they compute, so the other tests cost no time beside them.
-            item.add_marker(pytest.mark.xdist_group("servers"))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
