@@ -95,9 +95,9 @@ def start_prometheus() -> Iterator[Callable[..., Prometheus]]:
         yield lambda *given, **named: running.enter_context(Prometheus(*given, **named))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A headless Chromium of the session."""
+    """A headless Chromium of the module: as long as it runs, no other test in its process can run an event loop."""
     from tests.servers.chromium import chromium  # only tests of pages need Playwright
 
     with chromium() as running:
