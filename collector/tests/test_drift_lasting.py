@@ -263,6 +263,27 @@ def test_it_ends_when_a_window_shows_that_it_is_over_and_the_time_after_it_is_qu
     assert abs(again.start - (relapse.end - HOUR)) <= HOUR
 
 
+def test_values_that_were_missing_for_days_are_told_no_longer_than_that_though_each_day_has_its_own_weather(
+    watch: Watch,
+) -> None:
+    gone = range(28, 31)
+
+    def weather(rng: np.random.Generator, at: datetime) -> Mapping[str, Column]:
+        day = (at - FIRST) // DAY
+        x = normal(rng, np.random.default_rng([5, day]).normal(0.0, 0.7), 100)
+        x[: 5 * (day in gone)] = np.nan
+        return {"x": x, "y": normal(rng, 0.0, 100)}
+
+    watched = watch()
+    watched.feed(28 * DAY, weather)
+    for result in midnights(watched, weather, len(gone)):
+        assert "x is missing more often: 0% → 5%" in found(result, "x").message
+    first, *later = midnights(watched, weather, 9)
+    for result in later:
+        assert flagged(result) == set(), result.summary
+    assert newest_memory([first]).episodes["features/x"][-1].end == FIRST + 31 * DAY
+
+
 def test_it_lasts_through_nights_that_have_too_few_rows_to_show_it(watch: Watch) -> None:
     def nights(x: float) -> Draw:
         def draw(rng: np.random.Generator, at: datetime) -> Mapping[str, Column]:

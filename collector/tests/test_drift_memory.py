@@ -568,3 +568,47 @@ def test_the_newest_result_that_remembers_is_gone_on_from() -> None:
     assert newest_memory([*failures, old, newest]) == OPEN
     assert newest_memory(failures) == Memory()
     assert newest_memory([]) == Memory()
+
+
+# -- what it is of ----------------------------------------------------------------------------------------------------
+def missing(span: Span, share: float, mean: float, *, drifts: bool) -> Seen:
+    effects = {"missing": share, "mean": mean}
+    # The measure that stands out most is told where none drifts.
+    measure, effect = ("missing", share) if drifts else max(effects.items(), key=lambda item: item[1])
+    return Seen(span, drifts, effect, 1_000, 400, sure=drifts, measure=measure, effects=effects)
+
+
+def test_it_is_over_when_what_drifted_is_whatever_else_varies() -> None:
+    subject = Remembering()
+    subject.check(NOON, missing(hour(0), 0.05, 0.3, drifts=True))
+    (goes_on,) = subject.check(NOON + HOUR, missing(hour(1), 0.04, 0.3, drifts=False))
+    assert goes_on.open
+    (over,) = subject.check(NOON + 2 * HOUR, missing(hour(2), 0.0, 0.3, drifts=False))
+    assert over.end == hour(2).start
+
+
+def test_it_is_of_the_same_as_long_as_that_is_there_and_then_of_what_it_became() -> None:
+    def both(number: int, share: float, mean: float) -> Seen:
+        effects = {"missing": share, "mean": mean}
+        return Seen(hour(number), True, mean, 1_000, 400, sure=True, measure="mean", effects=effects)
+
+    subject = Remembering()
+    subject.check(NOON, missing(hour(0), 0.05, 0.0, drifts=True))
+    (same,) = subject.check(NOON + HOUR, both(1, 0.05, 0.4))
+    assert same.measure == "missing"
+    assert same.effect == pytest.approx(0.05)
+    (other,) = subject.check(NOON + 2 * HOUR, both(2, 0.0, 0.4))
+    assert other.measure == "mean"
+    assert other.effect == pytest.approx(0.4)
+
+
+def test_what_an_earlier_version_remembered_is_of_all_there_is() -> None:
+    subject = Remembering()
+    subject.check(NOON, missing(hour(0), 0.05, 0.3, drifts=True))
+    document = to_document(subject.memory)
+    for mine in document["episodes"].values():
+        for one in mine:
+            del one["measure"]
+    subject.memory = from_document(document)
+    (goes_on,) = subject.check(NOON + HOUR, missing(hour(1), 0.0, 0.3, drifts=False))
+    assert goes_on.open

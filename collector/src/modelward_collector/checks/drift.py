@@ -173,6 +173,7 @@ def check_looks(
 
     told.remember_segments()
 
+    judged = [told.as_it_stands(one) for one in judged]
     drifting = [one for one in judged if told.states[subject_key(one.side, one.name)]]
     feature_drifts = any(one.side == "features" for one in drifting)
     findings = []
@@ -404,6 +405,15 @@ class _Told:
         mine = self._episodes.get(key, ())
         return mine[-1] if self._past is not None and mine and mine[-1].open else None
 
+    def as_it_stands(self, one: Judged) -> Judged:
+        """Of what goes on though this window does not show it plainly, what that comes to now, and nothing else."""
+        episode = self.open(subject_key(one.side, one.name))
+        if episode is None or one.drifts:
+            return one
+        return next(
+            (replace(one, leading=test) for test in one.comparison.outcomes if test.name == episode.measure), one
+        )
+
     def memory(self, done: Sequence[LookJudged]) -> Memory:
         """What the next check goes on from."""
         recent = [day for day in self._before.unusual if day > self._now - timedelta(days=14)]
@@ -433,7 +443,19 @@ def _seen(judged: Judged) -> Seen:
     # Where there is nothing to compare with, no row tells that anything is over.
     compared = judged.normal is None or bool(judged.normal.alike)
     rows = judged.current.rows if compared else 0
-    return Seen(judged.window.span, judged.drifts, judged.score, rows, needed, since, shape, sure)
+    effects = {one.name: one.effect for one in judged.comparison.outcomes}
+    return Seen(
+        judged.window.span,
+        judged.drifts,
+        judged.score,
+        rows,
+        needed,
+        since,
+        shape,
+        sure,
+        measure=judged.leading.name,
+        effects=effects,
+    )
 
 
 def _may_be_unusual(memory: Memory, span: Span) -> bool:

@@ -50,7 +50,8 @@ class Seen:
     """What one look at a subject found: its window, whether it drifts, by how much, and with how many rows it would.
 
     `since` is when the change began as far as that is known, `rows_needed` None when no number of rows would show it.
-    `sure` is when chance is out of the question.
+    `sure` is when chance is out of the question. `measure` is what `effect` is of (a test's name; "" for all there is),
+    `effects` are those of each.
     """
 
     span: Span
@@ -61,16 +62,18 @@ class Seen:
     since: datetime | None = None
     shape: Shape = Shape.STEP
     sure: bool = False
+    measure: str = ""
+    effects: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Episode:
     """One drift of one subject: out of the reference from `start` to `end` (None: it goes on).
 
-    `said` is when it was first said and `seen` when it was seen last; `effect` and `rows_needed` are of the shortest
-    `length` at which it shows, over its newest windows. One that is not `sure` is one window's, until the next shows
-    it too; `beyond_chance` is whether a window alone was. `calm` are rows that showed little of it from `calm_since`
-    to `calm_until`. `accepted` names the acceptance that ended it.
+    `said` is when it was first said and `seen` when it was seen last; `effect` (of `measure`) and `rows_needed` are of
+    the shortest `length` at which it shows, over its newest windows. One that is not `sure` is one window's, until the
+    next shows it too; `beyond_chance` is whether a window alone was. `calm` are rows that showed little of it from
+    `calm_since` to `calm_until`. `accepted` names the acceptance that ended it.
     """
 
     start: datetime
@@ -87,6 +90,7 @@ class Episode:
     calm_since: datetime | None = None
     calm_until: datetime | None = None
     accepted: str = ""
+    measure: str = ""
 
     @property
     def open(self) -> bool:
@@ -216,13 +220,19 @@ def _measured(episode: Episode, drifting: Sequence[Seen]) -> Episode:
     first = telling[0]
     shorter = first.span.length < episode.length
     more = episode.shape is Shape.CREEP and first.effect > episode.effect
+    # It is of the same as long as that is there, else of what it became.
+    same = not _little(first, episode)
+    measure, effect = episode.measure, first.effects.get(episode.measure, first.effect)
+    if not same:
+        measure, effect = first.measure, first.effect
     # Else slowly, so that neither one large window nor one small decides how much would show that it is over.
-    newest = 1.0 if shorter or more else NEWEST
+    newest = NEWEST if same and not shorter and not more else 1.0
     return replace(
         episode,
         length=min(episode.length, first.span.length),
-        effect=_blended(episode.effect, first.effect, newest),
+        effect=_blended(episode.effect, effect, newest),
         rows_needed=round(_blended(episode.rows_needed, first.rows_needed or first.rows, newest)),
+        measure=measure,
     )
 
 
@@ -245,7 +255,12 @@ def _begun(mine: Sequence[Episode], drifting: Sequence[Seen], now: datetime) -> 
             if shows.span.length > last.length:  # what the shorter window showed was partly chance
                 needed = shows.rows_needed or shows.rows
                 goes_on = replace(
-                    goes_on, length=shows.span.length, effect=shows.effect, rows_needed=needed, shape=shows.shape
+                    goes_on,
+                    length=shows.span.length,
+                    effect=shows.effect,
+                    rows_needed=needed,
+                    shape=shows.shape,
+                    measure=shows.measure,
                 )
             return (*mine[:-1], replace(goes_on, calm=0, calm_since=None, calm_until=None))
         if look.span.start < last.end and not look.sure:
@@ -264,6 +279,7 @@ def _begun(mine: Sequence[Episode], drifting: Sequence[Seen], now: datetime) -> 
         end=None if look.sure else look.span.end,
         sure=look.sure,
         beyond_chance=look.sure,
+        measure=look.measure,
     )
     return (*mine, begun)
 
@@ -300,11 +316,12 @@ def _would_show(look: Seen, episode: Episode) -> bool:
 
 
 def _little(look: Seen, episode: Episode) -> bool:
-    """Whether a window shows little of it: less than half of its effect.
+    """Whether a window shows little of it: less than half of its effect, in what shows it.
 
-    However large the floor is: what windows vary by is several times what most of them do.
+    However large the floor is: what windows vary by is several times what most of them do. And whatever else varies:
+    that weeks have other weather says nothing of whether values are missing still.
     """
-    return look.effect < BACK_TO_NORMAL * episode.effect
+    return look.effects.get(episode.measure, look.effect) < BACK_TO_NORMAL * episode.effect
 
 
 def _calmer(episode: Episode, looks: Sequence[Seen]) -> Episode:
@@ -395,6 +412,7 @@ def to_document(memory: Memory) -> dict[str, Any]:
                     "calm_since": None if one.calm_since is None else _rfc3339(one.calm_since),
                     "calm_until": None if one.calm_until is None else _rfc3339(one.calm_until),
                     "accepted": one.accepted,
+                    "measure": one.measure,
                 }
                 for one in mine
             ]
@@ -426,6 +444,7 @@ def from_document(document: Mapping[str, Any]) -> Memory:
                     calm_since=None if one["calm_since"] is None else datetime.fromisoformat(one["calm_since"]),
                     calm_until=None if one["calm_until"] is None else datetime.fromisoformat(one["calm_until"]),
                     accepted=one["accepted"],
+                    measure=one.get("measure", ""),
                 )
                 for one in mine
             )
