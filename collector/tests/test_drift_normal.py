@@ -229,6 +229,8 @@ def test_weekends_keep_their_share_of_a_week_that_misses_odd_weekdays(number: in
     days = drawn(spans, lambda span: levels.get((span.start - MONDAY).days, 10 * higher_at_weekends(span)), seed=3)
     normal = normal_of(weeks_of(days), Span(MONDAY + 14 * DAY, MONDAY + 21 * DAY), LEVEL, pieces=days)
     assert [(one.span.start - MONDAY).days for one in normal.odd] == list(levels)
+    # Each has the day before it in its place, which is the nearest weekday.
+    assert [one.instead for one in normal.odd] == [spans[day - 1] for day in levels]
     assert normal.view.numeric is not None
     assert normal.view.numeric.mean == pytest.approx(5 * 2 / 7, abs=0.02)
     assert normal.view.rows == 14 * 2_000

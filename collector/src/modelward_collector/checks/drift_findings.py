@@ -292,7 +292,9 @@ def _compared_with(normal: Normal, length: timedelta) -> dict[str, Any]:
     found: dict[str, Any] = {"compared_with": normal.said(length), "left_out": normal.left_out}
     if normal.odd:
         found["odd"] = [
-            {"start": _rfc3339(odd.span.start), "end": _rfc3339(odd.span.end), "what": odd.what} for odd in normal.odd
+            {"start": _rfc3339(odd.span.start), "end": _rfc3339(odd.span.end), "what": odd.what}
+            | ({"instead": _rfc3339(odd.instead.start)} if odd.instead is not None else {})
+            for odd in normal.odd
         ]
     if normal.differ:
         found["kinds"] = [list(kind) for kind in normal.partition.kinds]

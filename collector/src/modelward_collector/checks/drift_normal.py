@@ -7,7 +7,7 @@ that are odd, and without those that do not belong to what is normal (`Reference
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 
 import numpy as np
@@ -60,11 +60,12 @@ Weeks are few in any reference, and differ less than hours and days do."""
 
 @dataclass(frozen=True, slots=True)
 class Odd:
-    """A window of the reference that is unlike the others, and in what."""
+    """A window of the reference that is unlike the others, and in what; `instead` is the one that takes its place."""
 
     span: Span
     what: str
     beyond: float
+    instead: Span | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -232,7 +233,14 @@ class _Daily:
         known = characteristics(_view(features), features)
         partition = partition_of(known.values, known.variances, days, (spans[-1].end - spans[0].start) / DAY)
         odd, named = _odd_of(known, spans, days, partition, put_back)
-        return cls(windows, days, partition, ~odd, named)
+        places = {span: i for i, span in enumerate(spans)}
+        mended = []
+        for one in named:
+            i = places[one.span]
+            alike = np.flatnonzero(~odd & np.isin(days, partition.of(int(days[i]))))
+            nearest = spans[int(alike[np.abs(alike - i).argmin()])] if len(alike) else None
+            mended.append(replace(one, instead=nearest))
+        return cls(windows, days, partition, ~odd, mended)
 
     def scatter(self, level: float) -> FeatureScatter | None:
         """How days differ from those of their kind, without odd ones; None of too few."""
@@ -248,15 +256,9 @@ class _Daily:
 
         So kinds keep their shares: two weeks without one of their weekdays have more of weekends than a week has.
         """
-        found = []
-        for i, (span, feature) in enumerate(self.windows):
-            if _inside(span, stretches):
-                alike = np.flatnonzero(self.fair & np.isin(self.days, self.partition.of(int(self.days[i]))))
-                if self.fair[i] or not len(alike):
-                    found.append(feature)
-                else:
-                    found.append(self.windows[int(alike[np.abs(alike - i).argmin()])][1])
-        return found
+        features = dict(self.windows)
+        instead = {one.span: one.instead or one.span for one in self.odd}
+        return [features[instead.get(span, span)] for span, _ in self.windows if _inside(span, stretches)]
 
 
 def _odd_of(

@@ -136,7 +136,7 @@ class Comparisons:
         alike = prepared.alike(span).windows
         windows = [
             (one, profile)
-            for one, profile in prepared.days_of(alike, span) or alike
+            for one, profile in _without_odd(prepared.days_of(alike, span), detail) or alike
             if (not kind or day_of(one, reference.holidays) in kind)
             and not any(one.start < out.end and out.start < one.end for out in outside)
         ]
@@ -155,6 +155,17 @@ def _kind_of(detail: Mapping[str, Any], span: Span, reference: ReferenceProfile)
     """The days of the week that the window was compared with; none where no kind of days differs."""
     mine = day_of(span, reference.holidays)
     return next((kind for kind in detail.get("kinds", ()) if mine in kind), ())
+
+
+def _without_odd(days: Sequence[tuple[Span, Profile]], detail: Mapping[str, Any]) -> list[tuple[Span, Profile]]:
+    """The days of longer stretches, with those that were compared in the place of odd ones."""
+    starts = {one.start: (one, profile) for one, profile in days}
+    instead = {
+        odd.start: datetime.fromisoformat(one["instead"])
+        for odd, one in zip(spans_of(detail, "odd"), detail.get("odd", ()), strict=True)
+        if "instead" in one
+    }
+    return [starts.get(instead.get(start, start), day) for start, day in starts.items()]
 
 
 def _merged(profiles: Sequence[Profile], name: str) -> FeatureProfile | None:
