@@ -96,7 +96,7 @@ def finding_of(
         else:
             since, said, dated = _dated(begun, one.name, where, earlier, window)
         if episode is not None:
-            since = min(since, episode.start)
+            since = _of_episode(since, episode)
             lasted = window.span.end - since
             if lasted >= DAY:
                 said += f", for {_days(lasted)}"
@@ -120,6 +120,11 @@ def finding_of(
     )
 
 
+def _of_episode(since: datetime, episode: Episode) -> datetime:
+    """When it began: where that was found before it was first said, which may be days after its first window began."""
+    return since if since <= episode.said else episode.start
+
+
 def _goes_on(episode: Episode | None) -> str:
     """Why what this window does not flag is said."""
     if episode is not None:
@@ -134,7 +139,7 @@ def untold(before: CheckResult, memory: Memory, now: datetime) -> tuple[Finding,
         episode = memory.open(_key_of(finding))
         if episode is None or not finding.status.flagged:
             continue
-        since = min(finding.since or episode.start, episode.start)
+        since = _of_episode(finding.since or episode.start, episode)
         said = f", for {_days(now - since)}" if now - since >= DAY else ""
         name = "features" if finding.subject == JOINT else finding.subject
         verb = "moved together otherwise" if finding.subject == JOINT else "drifted"
@@ -216,7 +221,7 @@ def joint_finding(
         mine = begun.get(together_key(*joint.leading_names) if drifts else JOINT_KEY)
         since, said, dated = _dated(mine, name, None, earlier, window)
         if episode is not None:
-            since = min(since, episode.start)
+            since = _of_episode(since, episode)
             detail["episode"] = {"start": _rfc3339(episode.start), "said": _rfc3339(episode.said)}
         message += said
         detail |= dated
