@@ -284,6 +284,21 @@ def test_values_that_were_missing_for_days_are_told_no_longer_than_that_though_e
     assert newest_memory([first]).episodes["features/x"][-1].end == FIRST + 31 * DAY
 
 
+@pytest.mark.parametrize("rainy", [(30,), ()])
+def test_weeks_with_an_odd_day_and_weeks_without_are_both_normal(watch: Watch, rainy: tuple[int, ...]) -> None:
+    def rain(rng: np.random.Generator, at: datetime) -> Mapping[str, Column]:
+        day = (at - FIRST) // DAY
+        fell = day in (2, 11, 17, 20, *rainy)
+        return {"x": normal(rng, 2.0 * fell, 100), "y": normal(rng, 0.0, 100)}
+
+    watched = watch("checks: {drift: {window: 7d}}")
+    watched.feed(28 * DAY, rain)
+    for result in midnights(watched, rain, 8):
+        assert flagged(result) == set(), result.summary
+    last = midnights(watched, steady(x=0.5), 7)[-1]
+    assert flagged(last) == {"x"}
+
+
 def test_it_lasts_through_nights_that_have_too_few_rows_to_show_it(watch: Watch) -> None:
     def nights(x: float) -> Draw:
         def draw(rng: np.random.Generator, at: datetime) -> Mapping[str, Column]:

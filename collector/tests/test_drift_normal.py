@@ -206,20 +206,25 @@ def weeks_of(days: Windows) -> Windows:
     return weeks
 
 
-def test_a_week_is_compared_with_the_days_of_others_without_odd_ones() -> None:
+def test_a_week_is_also_compared_with_the_days_of_others_without_odd_ones() -> None:
     days, odd = with_odd(1, 3.0, seed=1)
     (day,) = (days[index][0] for index in odd)
     week = Span(MONDAY + 28 * DAY, MONDAY + 35 * DAY)
     normal = normal_of(weeks_of(days), week, LEVEL, pieces=days)
-    assert [(one.span, one.what) for one in normal.odd] == [(day, "mean")]
+    assert normal.odd == ()
     assert normal.said(7 * DAY) == "4 stretches of 7 days"
     assert normal.view.numeric is not None
-    assert normal.view.numeric.sd == pytest.approx(np.sqrt(1 + 0.25 * 10 / 49), abs=0.01)  # 1.16 with the odd day
+    assert normal.view.numeric.sd > 1.1
+    without = normal.without
+    assert without is not None
+    assert [(one.span, one.what) for one in without.odd] == [(day, "mean")]
+    assert without.said(7 * DAY) == "4 stretches of 7 days"
+    assert without.view.numeric is not None
+    assert without.view.numeric.sd == pytest.approx(np.sqrt(1 + 0.25 * 10 / 49), abs=0.01)
 
-    back = normal_of(weeks_of(days), week, LEVEL, pieces=days, put_back=[day])
-    assert back.odd == ()
-    assert back.view.numeric is not None
-    assert back.view.numeric.sd > 1.1
+    assert normal_of(weeks_of(days), week, LEVEL, pieces=days, put_back=[day]).without is None
+    clean, _ = with_odd(0, 3.0, seed=1)
+    assert normal_of(weeks_of(clean), week, LEVEL, pieces=clean).without is None
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -227,13 +232,14 @@ def test_weekends_keep_their_share_of_a_week_that_misses_odd_weekdays(number: in
     levels = dict.fromkeys([2, 10][:number], 40.0)
     spans = days_from(MONDAY, 14)
     days = drawn(spans, lambda span: levels.get((span.start - MONDAY).days, 10 * higher_at_weekends(span)), seed=3)
-    normal = normal_of(weeks_of(days), Span(MONDAY + 14 * DAY, MONDAY + 21 * DAY), LEVEL, pieces=days)
-    assert [(one.span.start - MONDAY).days for one in normal.odd] == list(levels)
+    without = normal_of(weeks_of(days), Span(MONDAY + 14 * DAY, MONDAY + 21 * DAY), LEVEL, pieces=days).without
+    assert without is not None
+    assert [(one.span.start - MONDAY).days for one in without.odd] == list(levels)
     # Each has the day before it in its place, which is the nearest weekday.
-    assert [one.instead for one in normal.odd] == [spans[day - 1] for day in levels]
-    assert normal.view.numeric is not None
-    assert normal.view.numeric.mean == pytest.approx(5 * 2 / 7, abs=0.02)
-    assert normal.view.rows == 14 * 2_000
+    assert [one.instead for one in without.odd] == [spans[day - 1] for day in levels]
+    assert without.view.numeric is not None
+    assert without.view.numeric.mean == pytest.approx(5 * 2 / 7, abs=0.02)
+    assert without.view.rows == 14 * 2_000
 
 
 def test_the_windows_in_between_stay_in_the_series_that_trends_are_told_from() -> None:

@@ -123,6 +123,9 @@ class LookJudged:
     like: str = ""
 
 
+Known = tuple[FeatureView, FeatureScatter, float, Normal | None]
+"""What a feature is compared with: its view, how windows vary, the floor, and where that comes from."""
+
 Judge = Callable[[Look, str, Profile, DriftCheck, bool], LookJudged]
 """Judges one look; see `judge`."""
 
@@ -172,16 +175,17 @@ def _judge(
     learned: float,
     day: int | None = None,
 ) -> list[Judged]:
-    def compared(side: str, name: str) -> tuple[FeatureView, FeatureScatter, float, Normal | None]:
+    def compared(side: str, name: str) -> list[Known]:
         normal = reference.normal(side, name, window.span, learned, day)
-        return normal.view, normal.scatter, normal.floor, normal
+        either = [normal] if normal.without is None else [normal, normal.without]
+        return [(one.view, one.scatter, one.floor, one) for one in either]
 
     return _compared(wanted, compared, current, window, rate)
 
 
 def _compared(
     wanted: Sequence[tuple[str, str]],
-    known: Callable[[str, str], tuple[FeatureView, FeatureScatter, float, Normal | None]],
+    known: Callable[[str, str], Sequence[Known]],
     current: Profile,
     window: Window,
     rate: float,
@@ -189,9 +193,14 @@ def _compared(
     level = rate / max(1, len(wanted))
     compared = []
     for side, name in wanted:
-        mine, scatter, floor, normal = known(side, name)
         theirs = FeatureView.of(side_of(current, side, name))
-        compared.append((side, name, mine, theirs, scatter, compare(mine, theirs, scatter, floor), normal))
+        options = [
+            (compare(mine, theirs, scatter, floor), mine, scatter, normal)
+            for mine, scatter, floor, normal in known(side, name)
+        ]
+        # It drifts when it is like none of them.
+        comparison, mine, scatter, normal = max(options, key=lambda option: option[0].p)
+        compared.append((side, name, mine, theirs, scatter, comparison, normal))
     adjusted = benjamini_hochberg([comparison.p for *_, comparison, _ in compared])
     judged = []
     for (side, name, mine, theirs, scatter, comparison, normal), p in zip(compared, adjusted, strict=True):
@@ -376,11 +385,9 @@ def _judge_segments(
     for where, profile in segments:
         part = prepared.where(where)
 
-        def known(
-            side: str, name: str, part: PreparedReference = part
-        ) -> tuple[FeatureView, FeatureScatter, float, Normal | None]:
+        def known(side: str, name: str, part: PreparedReference = part) -> list[Known]:
             scatter = prepared.scatter(side, name, window.span.length, learned)
-            return part.view(side, name), scatter, FLOOR, None
+            return [(part.view(side, name), scatter, FLOOR, None)]
 
         found = _compared(wanted, known, profile, window, rate / len(segments))
         everything += [(where, one) for one in found]

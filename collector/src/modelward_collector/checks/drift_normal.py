@@ -86,7 +86,8 @@ class Normal:
     `view` is all that is alike, `scatter` how windows of it differ, `floor` the effect that must be exceeded. `alike`
     are the windows in `view`, `odd` those that were left out as odd, `left_out` how many were since they are not
     normal. `differ` is whether the reference shows that the kinds of days of `partition` do. `kind` says which days
-    they are of and `missing` what is not known yet ("" when all of it is).
+    they are of and `missing` what is not known yet ("" when all of it is). `without` is the same without the odd days
+    of longer stretches: weeks with one and weeks without are both normal, so a window that is like either is.
     """
 
     view: FeatureView
@@ -101,6 +102,7 @@ class Normal:
     kind: tuple[int, ...] = tuple(range(7))
     missing: str = ""
     series: Series | None = None
+    without: Normal | None = None
 
     @property
     def learning(self) -> bool:
@@ -184,17 +186,13 @@ def normal_of(
     view = base if alike.all() else _view(chosen)
     within = tuple(one for one, taken in zip(spans, alike, strict=True) if taken)
     daily = _Daily.of(pieces, holidays, zone, put_back) if len(pieces) >= LEARNT_WINDOWS else None
-    odd_days = [one for one in daily.odd if _inside(one.span, within)] if daily is not None else []
-    if daily is not None and odd_days:
-        view = _view(daily.without_odd(within))
-        named += odd_days
     others = []
     for other in partition.kinds if partition.matters else ():
         if other != kind:
             found = [features[i] for i in np.flatnonzero(~odd & np.isin(days, other))]
             if len(found) >= ALIKE_MIN:
                 others.append((_view(found), found))
-    return Normal(
+    normal = Normal(
         view=view,
         scatter=(daily.scatter(level) if daily is not None else None) or feature_scatter(view, chosen, level, others),
         floor=floor,
@@ -208,6 +206,11 @@ def normal_of(
         missing=missing,
         series=series,
     )
+    odd_days = [one for one in daily.odd if _inside(one.span, within)] if daily is not None else []
+    if daily is None or not odd_days:
+        return normal
+    without = replace(normal, view=_view(daily.without_odd(within)), odd=(*named, *odd_days))
+    return replace(normal, without=without)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
