@@ -301,10 +301,11 @@ class _Told:
         chosen = []
         for key, looks in by_key.items():
             fresh = [judged for judged, explained_already in looks if not explained_already]
-            over = over_since(self._before.open(key), [_seen(judged) for judged in fresh])
+            seen = [_seen(judged) for judged in fresh]
+            over = over_since(self._before.open(key), seen)
             if over is not None:
                 fresh = [judged for judged in fresh if judged.window.span.start >= over]
-            self._seen[key] = [_seen(judged) for judged in fresh]
+            self._seen[key] = [one for one in seen if over is None or one.span.start >= over]
             drifting = [judged for judged in fresh if judged.drifts]
             sure = [judged for judged in drifting if not judged.learning]
             if drifting:

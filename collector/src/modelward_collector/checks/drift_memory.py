@@ -65,6 +65,10 @@ class Seen:
     measure: str = ""
     effects: Mapping[str, float] = field(default_factory=dict)
 
+    def effect_of(self, measure: str) -> float:
+        """The effect in that measure; that of what stands out most where it is not known apart."""
+        return self.effects.get(measure, self.effect)
+
 
 @dataclass(frozen=True, slots=True)
 class Episode:
@@ -222,15 +226,13 @@ def _measured(episode: Episode, drifting: Sequence[Seen]) -> Episode:
     more = episode.shape is Shape.CREEP and first.effect > episode.effect
     # It is of the same as long as that is there, else of what it became.
     same = not _little(first, episode)
-    measure, effect = episode.measure, first.effects.get(episode.measure, first.effect)
-    if not same:
-        measure, effect = first.measure, first.effect
+    measure = episode.measure if same else first.measure
     # Else slowly, so that neither one large window nor one small decides how much would show that it is over.
     newest = NEWEST if same and not shorter and not more else 1.0
     return replace(
         episode,
         length=min(episode.length, first.span.length),
-        effect=_blended(episode.effect, effect, newest),
+        effect=_blended(episode.effect, first.effect_of(measure), newest),
         rows_needed=round(_blended(episode.rows_needed, first.rows_needed or first.rows, newest)),
         measure=measure,
     )
@@ -321,7 +323,7 @@ def _little(look: Seen, episode: Episode) -> bool:
     However large the floor is: what windows vary by is several times what most of them do. And whatever else varies:
     that weeks have other weather says nothing of whether values are missing still.
     """
-    return look.effects.get(episode.measure, look.effect) < BACK_TO_NORMAL * episode.effect
+    return look.effect_of(episode.measure) < BACK_TO_NORMAL * episode.effect
 
 
 def _calmer(episode: Episode, looks: Sequence[Seen]) -> Episode:

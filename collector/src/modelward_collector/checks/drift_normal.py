@@ -236,10 +236,8 @@ class _Daily:
         known = characteristics(_view(features), features)
         partition = partition_of(known.values, known.variances, days, (spans[-1].end - spans[0].start) / DAY)
         odd, named = _odd_of(known, spans, days, partition, put_back)
-        places = {span: i for i, span in enumerate(spans)}
         mended = []
-        for one in named:
-            i = places[one.span]
+        for i, one in zip(np.flatnonzero(odd).tolist(), named, strict=True):
             alike = np.flatnonzero(~odd & np.isin(days, partition.of(int(days[i]))))
             nearest = spans[int(alike[np.abs(alike - i).argmin()])] if len(alike) else None
             mended.append(replace(one, instead=nearest))
