@@ -143,6 +143,22 @@ def test_the_reference_that_is_drawn_is_what_was_compared(browse: TestClient, re
     assert window == Span(TODAY - DAY, TODAY)
 
 
+@pytest.mark.parametrize(("odd_day", "mean"), [(True, 120), (False, 120 + 60 / 28)])
+def test_a_week_is_drawn_beside_the_days_that_it_was_compared_with(
+    remembering: Remembering, odd_day: bool, mean: float
+) -> None:
+    odd = [{"start": f"{ODD:%FT%TZ}", "end": f"{ODD + DAY:%FT%TZ}", "what": "mean", "instead": f"{ODD - DAY:%FT%TZ}"}]
+    week = {"start": f"{TODAY - 7 * DAY:%FT%TZ}", "end": f"{TODAY:%FT%TZ}"}
+    detail = {"window": week, "compared_with": "4 stretches of 7 days", "odd": odd if odd_day else []}
+    drift = replace(remembering.drift(CHURN), findings=(a_finding("amount", detail=detail),))
+    sides = Site(remembering.context()).comparisons.sides(drift, "amount")
+    assert sides.compared.window.span == Span(TODAY - 7 * DAY, TODAY)
+    assert sides.reference is not None
+    assert sides.reference.numeric is not None
+    assert sides.reference.numeric.moments.mean == pytest.approx(mean, abs=0.5)
+    assert sides.reference.rows == 28 * 24 * 120
+
+
 # -- putting back ------------------------------------------------------------------------------------------------------
 def test_an_odd_window_is_put_back_after_a_step_that_says_what_will_happen(
     browse: TestClient, remembering: Remembering
