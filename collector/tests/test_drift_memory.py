@@ -90,7 +90,7 @@ class Remembering:
 def test_a_drift_that_is_sure_begins_an_episode_at_the_start_of_its_window() -> None:
     mind = Remembering()
     (begun,) = mind.check(NOON, drift(hour(0)))
-    assert begun == Episode(hour(0).start, NOON, NOON, HOUR, 0.3, 400)
+    assert begun == Episode(hour(0).start, NOON, NOON, HOUR, 0.3, 400, measured=NOON)
     assert mind.open == begun
     assert mind.memory.open_keys() == [KEY]
 
@@ -143,6 +143,55 @@ def test_the_same_day_seen_again_an_hour_later_is_no_second_window() -> None:
     next_day = Span(day.end, day.end + DAY)
     mind.check(NOON + 24 * HOUR, calm(hour(24)), drift(next_day, 0.05, rows=24_000, needed=None, sure=False))
     assert mind.open is not None
+
+
+def day_after(number: int) -> Span:
+    """The day that begins so many hours after noon."""
+    return Span(NOON + number * HOUR, NOON + number * HOUR + DAY)
+
+
+def far_off(span: Span, effect: float = 0.2, measure: str = "mean") -> Seen:
+    """A day that does not drift by itself, and is far off in that measure."""
+    return Seen(span, False, effect, 24_000, measure="ks", effects={"mean": effect}, much=frozenset([measure]))
+
+
+def one_hours(measure: str = "mean", *, sure: bool = False) -> Remembering:
+    """What drifted in the hour up to noon, by a measure."""
+    mind = Remembering()
+    mind.check(NOON, replace(drift(hour(0), sure=sure), measure=measure))
+    return mind
+
+
+def test_the_day_after_it_confirms_it_when_it_is_far_off_too() -> None:
+    mind = one_hours()
+    (one,) = mind.check(NOON + 31 * HOUR, calm(hour(31)), far_off(day_after(7)))
+    assert (one.start, one.end, one.sure, one.beyond_chance) == (hour(0).start, None, True, False)
+    assert (one.length, one.effect, one.rows_needed) == (DAY, 0.2, 24_000)
+
+
+@pytest.mark.parametrize(
+    "day",
+    [
+        far_off(day_after(7), 0.1),  # less than half of it
+        far_off(day_after(7), measure="ks"),  # in something else
+        replace(far_off(day_after(7)), much=frozenset()),  # as days are now and then
+        far_off(day_after(-1)),  # begins within it
+        far_off(day_after(25)),  # days later
+    ],
+)
+def test_other_days_after_it_confirm_nothing(day: Seen) -> None:
+    mind = one_hours()
+    mind.check(day.span.end, day)
+    assert mind.open is None
+
+
+def test_a_day_that_is_far_off_begins_nothing_and_confirms_nothing_that_is_over() -> None:
+    assert Remembering().check(NOON + 31 * HOUR, far_off(day_after(7))) == ()
+    mind = one_hours(sure=True)
+    mind.check(NOON + HOUR, calm(hour(1)))
+    assert mind.open is None
+    mind.check(NOON + 32 * HOUR, far_off(day_after(8)))
+    assert mind.open is None
 
 
 # -- it lasts -----------------------------------------------------------------------------------------------------
@@ -294,6 +343,25 @@ def test_a_drift_near_the_floor_lasts_while_windows_show_half_of_it(shape: Shape
     assert one.open
     (one,) = mind.check(NOON + 2 * DAY, calm(last_day(48), 0.04, rows=24_000))
     assert not one.open
+
+
+def test_each_window_tells_once_how_large_it_is_however_often_it_is_looked_at() -> None:
+    mind = Remembering()
+    mind.check(NOON, drift(last_day(0), 0.2, rows=24_000))
+    for later in range(1, 24):
+        (one,) = mind.check(NOON + later * HOUR, drift(last_day(24), 0.1, rows=24_000, needed=900))
+    assert (one.effect, one.rows_needed) == (pytest.approx(0.18), 500)
+
+
+def test_a_longer_window_that_reaches_back_before_it_does_not_make_it_smaller() -> None:
+    mind = Remembering()
+    mind.check(NOON, drift(last_day(0), 0.2, rows=24_000))
+    week = Span(NOON - 6 * DAY, NOON + DAY)
+    (one,) = mind.check(NOON + DAY, calm(last_day(24), 0.12, rows=300), drift(week, 0.05, rows=168_000, needed=9_000))
+    assert (one.effect, one.rows_needed) == (0.2, 400)
+    week = Span(NOON - DAY, NOON + 6 * DAY)
+    (one,) = mind.check(NOON + 6 * DAY, drift(week, 0.15, rows=168_000, needed=900))
+    assert (one.effect, one.rows_needed) == (pytest.approx(0.19), 500)
 
 
 def test_a_small_drift_that_only_days_show_is_not_ended_by_hours() -> None:

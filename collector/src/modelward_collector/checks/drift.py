@@ -91,6 +91,9 @@ SURE, PLAINLY = 1e-9, 2.0
 window's until the next shows it too; so is all that may be how a young reference's windows vary. How much they do is
 known from few, and just beyond what they are allowed p-values are as small as the rows are many."""
 
+MUCH = 2 / 3
+"""The day after such a window need show only so much of what would be drift by itself."""
+
 UNUSUAL_DAYS_MAX = 2
 """So many days of a week may be like days of another kind, as holidays are; the next is drift."""
 
@@ -456,7 +459,17 @@ def _seen(judged: Judged) -> Seen:
         sure,
         measure=judged.leading.name,
         effects=effects,
+        much=_much(judged),
     )
+
+
+def _much(judged: Judged) -> frozenset[str]:
+    """In what a whole day is far off, where days vary."""
+    normal = judged.normal
+    if normal is None or judged.window.span.length < DAY or len(normal.alike) < LEARNT_WINDOWS:
+        return frozenset()
+    varying = [one for one in judged.comparison.outcomes if one.floor > normal.floor]
+    return frozenset(one.name for one in varying if one.effect >= MUCH * one.floor)
 
 
 def _may_be_unusual(memory: Memory, span: Span) -> bool:

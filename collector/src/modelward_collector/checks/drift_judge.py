@@ -12,7 +12,7 @@ from modelward_agent.profile import Profile
 from modelward_collector.checks.drift_joint import SHARE as JOINT_SHARE
 from modelward_collector.checks.drift_joint import JointChange, joint_change
 from modelward_collector.checks.drift_measure import Shift
-from modelward_collector.checks.drift_normal import DAY, FIRST_WEEK, Normal, day_of
+from modelward_collector.checks.drift_normal import COVERED_TWICE, DAY, FIRST_WEEK, Normal, day_of
 from modelward_collector.checks.drift_reference import PreparedReference, side_of
 from modelward_collector.checks.window import Window
 from modelward_collector.models import DriftCheck
@@ -136,8 +136,8 @@ def judge(look: Look, version: str, current: Profile, config: DriftCheck, anothe
     assert prepared is not None
     budget = HEADROOM * config.false_alarm_rate * look.share
     begun = prepared.reference.begun
-    # What moves together, and what segments do, is not known before a week is.
-    young = begun is not None and window.span.start - begun < FIRST_WEEK
+    # What moves together, and what segments do, is not known before a week is, nor how weeks differ before two are.
+    young = begun is not None and window.span.start - begun < max(FIRST_WEEK, COVERED_TWICE * window.span.length)
     segments = _segments(version, window, prepared, current, config.min_rows) if config.by_segment and not young else []
     joint = None if young else joint_change(prepared, current, window.span, config.ignore, budget * JOINT_SHARE)
     trends = CREEP_SHARE if look.trends else 0.0

@@ -51,7 +51,7 @@ class Seen:
 
     `since` is when the change began as far as that is known, `rows_needed` None when no number of rows would show it.
     `sure` is when chance is out of the question. `measure` is what `effect` is of (a test's name; "" for all there is),
-    `effects` are those of each.
+    `effects` are those of each, and `much` the measures that are far off for a day, though not so far that it drifts.
     """
 
     span: Span
@@ -64,6 +64,7 @@ class Seen:
     sure: bool = False
     measure: str = ""
     effects: Mapping[str, float] = field(default_factory=dict)
+    much: frozenset[str] = frozenset()
 
     def effect_of(self, measure: str) -> float:
         """The effect in that measure; that of what stands out most where it is not known apart."""
@@ -75,9 +76,9 @@ class Episode:
     """One drift of one subject: out of the reference from `start` to `end` (None: it goes on).
 
     `said` is when it was first said and `seen` when it was seen last; `effect` (of `measure`) and `rows_needed` are of
-    the shortest `length` at which it shows, over its newest windows. One that is not `sure` is one window's, until the
-    next shows it too; `beyond_chance` is whether a window alone was. `calm` are rows that showed little of it from
-    `calm_since` to `calm_until`. `accepted` names the acceptance that ended it.
+    the shortest `length` at which it shows, over its newest windows, of which the last ended at `measured`. One that is
+    not `sure` is one window's, until the next shows it too; `beyond_chance` is whether a window alone was. `calm` are
+    rows that showed little of it from `calm_since` to `calm_until`. `accepted` names the acceptance that ended it.
     """
 
     start: datetime
@@ -95,6 +96,7 @@ class Episode:
     calm_until: datetime | None = None
     accepted: str = ""
     measure: str = ""
+    measured: datetime | None = None
 
     @property
     def open(self) -> bool:
@@ -203,9 +205,9 @@ def remembered(
     current = mine[-1] if mine and mine[-1].open else None
     drifting = [one for one in looks if one.drifts]
     if current is None:
-        if not state or not drifting:
-            return mine
-        return _begun(mine, drifting, now)
+        if state and drifting:
+            return _begun(mine, drifting, now)
+        return _confirmed(mine, looks, now)
     if drifting:
         certain = current.beyond_chance or any(one.sure for one in drifting)
         current = replace(_measured(current, drifting), beyond_chance=certain)
@@ -216,25 +218,35 @@ def remembered(
 def _measured(episode: Episode, drifting: Sequence[Seen]) -> Episode:
     """The episode as the shortest window that may tell it shows it: at which length, how large, from how many rows.
 
-    Of what a longer window showed a shorter one may be flagged by chance, and is then the larger.
+    Of what a longer window showed a shorter one may be flagged by chance, and is then the larger. A longer one which
+    reaches back to before the episode shows less of it than there is. Each window counts once, however often it is
+    looked at.
     """
-    telling = [one for one in drifting if one.sure or one.span.length >= episode.length]
+    telling = [
+        one
+        for one in drifting
+        if (one.sure or one.span.length >= episode.length)
+        and (one.span.length <= episode.length or one.span.start >= episode.start)
+    ]
     if not telling:
         return episode
     first = telling[0]
     shorter = first.span.length < episode.length
+    if not shorter and episode.measured is not None and first.span.end <= episode.measured:
+        return episode
     more = episode.shape is Shape.CREEP and first.effect > episode.effect
     # It is of the same as long as that is there, else of what it became.
-    same = not _little(first, episode)
-    measure = episode.measure if same else first.measure
+    other = first.measure != episode.measure and _little(first, episode)
+    measure = first.measure if other else episode.measure
     # Else slowly, so that neither one large window nor one small decides how much would show that it is over.
-    newest = NEWEST if same and not shorter and not more else 1.0
+    newest = 1.0 if other or shorter or more else NEWEST
     return replace(
         episode,
         length=min(episode.length, first.span.length),
         effect=_blended(episode.effect, first.effect_of(measure), newest),
         rows_needed=round(_blended(episode.rows_needed, first.rows_needed or first.rows, newest)),
         measure=measure,
+        measured=first.span.end,
     )
 
 
@@ -252,19 +264,7 @@ def _begun(mine: Sequence[Episode], drifting: Sequence[Seen], now: datetime) -> 
         again = [one for one in drifting if _near(one, last) and (one.sure or (one in later and not last.sure))]
         if again:
             certain = last.beyond_chance or any(one.sure for one in again)
-            goes_on = replace(last, end=None, seen=now, sure=True, beyond_chance=certain)
-            shows = again[0]
-            if shows.span.length > last.length:  # what the shorter window showed was partly chance
-                needed = shows.rows_needed or shows.rows
-                goes_on = replace(
-                    goes_on,
-                    length=shows.span.length,
-                    effect=shows.effect,
-                    rows_needed=needed,
-                    shape=shows.shape,
-                    measure=shows.measure,
-                )
-            return (*mine[:-1], replace(goes_on, calm=0, calm_since=None, calm_until=None))
+            return (*mine[:-1], replace(_going_on(last, again[0], again[0].measure, now), beyond_chance=certain))
         if look.span.start < last.end and not look.sure:
             return tuple(mine)  # the same window again
     start = min(look.span.start, look.since or look.span.start)
@@ -282,8 +282,40 @@ def _begun(mine: Sequence[Episode], drifting: Sequence[Seen], now: datetime) -> 
         sure=look.sure,
         beyond_chance=look.sure,
         measure=look.measure,
+        measured=look.span.end,
     )
     return (*mine, begun)
+
+
+def _confirmed(mine: Sequence[Episode], looks: Sequence[Seen], now: datetime) -> tuple[Episode, ...]:
+    """The episode before goes on when it was one window's, and the day after it is far off in the same too.
+
+    By chance that happens to a day now and then, but hardly to the one that follows.
+    """
+    last = mine[-1] if mine else None
+    if last is None or last.end is None or last.sure or last.accepted:
+        return tuple(mine)
+    for one in looks:
+        if one.span.start >= last.end and _near(one, last) and last.measure in one.much and not _little(one, last):
+            return (*mine[:-1], _going_on(last, one, last.measure, now))
+    return tuple(mine)
+
+
+def _going_on(last: Episode, shows: Seen, measure: str, now: datetime) -> Episode:
+    """The episode, open again since a window after it shows it too."""
+    goes_on = replace(last, end=None, seen=now, sure=True, calm=0, calm_since=None, calm_until=None)
+    if shows.span.length <= last.length:
+        return goes_on
+    # What the shorter window showed was partly chance.
+    return replace(
+        goes_on,
+        length=shows.span.length,
+        effect=shows.effect_of(measure),
+        rows_needed=shows.rows_needed or shows.rows,
+        shape=shows.shape,
+        measure=measure,
+        measured=shows.span.end,
+    )
 
 
 def _near(look: Seen, episode: Episode) -> bool:
@@ -415,6 +447,7 @@ def to_document(memory: Memory) -> dict[str, Any]:
                     "calm_until": None if one.calm_until is None else _rfc3339(one.calm_until),
                     "accepted": one.accepted,
                     "measure": one.measure,
+                    "measured": None if one.measured is None else _rfc3339(one.measured),
                 }
                 for one in mine
             ]
@@ -447,6 +480,7 @@ def from_document(document: Mapping[str, Any]) -> Memory:
                     calm_until=None if one["calm_until"] is None else datetime.fromisoformat(one["calm_until"]),
                     accepted=one["accepted"],
                     measure=one.get("measure", ""),
+                    measured=None if one.get("measured") is None else datetime.fromisoformat(one["measured"]),
                 )
                 for one in mine
             )

@@ -225,7 +225,10 @@ class PreparedReference:
         return self._joints[key]
 
     def joint_scatter(self, span: Span) -> Mapping[tuple[str, str], float]:
-        """How the correlations of pairs vary over such windows: standard deviations of Fisher's z."""
+        """How the correlations of pairs vary over such windows: standard deviations of Fisher's z.
+
+        Of stretches of several days it is how days vary: stretches are few, and vary less.
+        """
         if (fresh := self._together_anew()) is not None:
             return fresh.joint_scatter(span)
         key = _phase(span)
@@ -233,7 +236,8 @@ class PreparedReference:
         if found is None:
             known = self.joint(span)
             kept, _ = self._kept(self.alike(span).windows, JOINT, span)
-            windows = [profile.joint for _, profile in kept if profile.joint is not None]
+            pieces = self.days_of(kept, span) or kept
+            windows = [profile.joint for _, profile in pieces if profile.joint is not None]
             found = correlation_scatter(known, windows, PAIR_LEVEL) if known is not None else {}
             self._joint_scatters[key] = found
         return found
@@ -266,7 +270,8 @@ class PreparedReference:
         if found is None:
             known = self.dependence(span)
             kept, _ = self._kept(self.alike(span).windows, JOINT, span)
-            windows = [profile.dependence for _, profile in kept if profile.dependence is not None]
+            pieces = self.days_of(kept, span) or kept
+            windows = [profile.dependence for _, profile in pieces if profile.dependence is not None]
             found = dependence_scatter(known, windows, TERM_LEVEL) if known is not None else {}
             self._dependence_scatters[key] = found
         return found
