@@ -168,3 +168,32 @@ def test_how_features_move_together_is_compared_with_what_was_accepted(draw: np.
     assert joint_of(check(before.renewed(frozenset({"features/amount"}), since), now)).status is Status.WARNING
     assert joint_of(check(before.renewed(frozenset({"(joint)"}), since), now)).status is Status.OK
     assert joint_of(check(before.renewed(None, since), now)).status is Status.OK
+
+
+def days_of(draw: np.random.Generator, levels: Sequence[float]) -> list[Profile]:
+    """Days on which amount and income are of one level, and unrelated beside it."""
+    days = []
+    for level in levels:
+        columns = {name: draw.normal(size=2_000) for name in NAMES}
+        columns["amount"] += level
+        columns["income"] += level
+        made = Profile()
+        made.rows = 2_000
+        made.fold_together(NAMES, np.array([columns[name] for name in NAMES]))
+        days.append(made)
+    return days
+
+
+def test_a_week_moves_together_as_its_days_let_it(draw: np.random.Generator) -> None:
+    days = days_of(draw, [0.8, -0.8] * 7)
+    windows = tuple((Span(START + n * DAY, START + (n + 1) * DAY), day) for n, day in enumerate(days))
+    reference = prepare_reference(ReferenceProfile("two weeks", merged(days), windows, begun=START, horizon=28 * DAY))
+    week = Span(START + 14 * DAY, START + 21 * DAY)
+    # A week in which all days are alike: of two weeks alone it would be unlike both.
+    found = joint_change(reference, merged(days_of(draw, [0.0] * 7)), week, (), 1e-4)
+    assert found is not None
+    assert not found.drifts
+    # What no day was like is found.
+    found = joint_change(reference, merged([traffic(draw, 2_000, -0.9) for _ in range(7)]), week, (), 1e-4)
+    assert found is not None
+    assert found.changed[0].current < -0.8
