@@ -82,6 +82,24 @@ def mean_of(reference: ReferenceProfile, index: int) -> float:
 
 
 # -- the same hours -----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("zone", "winter"), [("UTC", 7), ("Europe/Berlin", 8), ("Asia/Kolkata", 7)])
+def test_in_summer_it_is_compared_with_the_hours_that_clocks_showed_alike_in_winter(
+    tmp_path: Path, zone: str, winter: int
+) -> None:
+    clocks_change = datetime(2026, 3, 29, 1, tzinfo=UTC)
+    opened = SqliteStore(tmp_path / "modelward.db")
+    opened.setup()
+    fill(opened, clocks_change.replace(hour=0) - 10 * DAY, 16 * 24, by_hour)
+    seven = clocks_change.replace(hour=7) + 6 * DAY
+    reference = loaded(opened, Span(seven, seven + HOUR), spec=ModelSpec(model=MODEL, timezone=zone))
+    for index, (one, _) in enumerate(reference.windows):
+        assert one.start.hour == 7  # as it is compared
+        expected = 7 if one.start > clocks_change else winter
+        assert mean_of(reference, index) % 100 == pytest.approx(expected, abs=0.8)
+    assert len(reference.windows) == 16
+    opened.close()
+
+
 @pytest.mark.parametrize("length", [HOUR, 3 * HOUR, 12 * HOUR])
 def test_an_hour_is_compared_with_the_same_hours_of_the_days_before(store: SqliteStore, length: timedelta) -> None:
     span = Span(TWO.start - 4 * HOUR, TWO.start - 4 * HOUR + length)
