@@ -32,6 +32,7 @@ ACTIVE_DIRECTORY = {
     "MODELWARD_EXECUTIVE_WEBHOOKS": "https://hooks.example.org/a?b=c&d=e",
     "MODELWARD_QUIET_DAYS": "saturday,sunday",
     "MODELWARD_TIME_ZONE": "Europe/Berlin",
+    "MODELWARD_HOLIDAYS": "2026-12-25, 2026-12-26",
     "MODELWARD_SITE_NAME": 'Bank\'s "models": {{ all }} # 100 % $x',
     "MODELWARD_RETENTION_EVENTS": "14d",
     "MODELWARD_TEST_WEBHOOK": "https://verify.example.org/test",
@@ -89,6 +90,8 @@ def test_the_collector_accepts_its_own(rendered: tuple[Setup, Place]) -> None:
     assert config.auth is not None
     assert config.auth.ldap.groups.admin
     assert config.listen.tls is not None
+    site = rendered[0].site.settings
+    assert (config.calendar.timezone, config.calendar.holidays) == (site.time_zone, site.holidays)
 
 
 def test_the_agent_accepts_its_own(rendered: tuple[Setup, Place]) -> None:

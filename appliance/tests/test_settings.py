@@ -42,6 +42,7 @@ def test_every_error_is_said_at_once(tmp_path: Path) -> None:
         MODELWARD_LDAP_URLS="ldap://ldap.example.org",
         MODELWARD_QUIET_DAYS="caturday",
         MODELWARD_TIME_ZONE="Europe/Berln",
+        MODELWARD_HOLIDAYS="2026-12-25,26.12.2026",
         MODELWARD_TEAM_EMAILS="team",
         MODELWARD_SMPT_HOST="mail.example.org",
         COMPOSE_PROFILES="kibanna",
@@ -51,6 +52,7 @@ def test_every_error_is_said_at_once(tmp_path: Path) -> None:
         MODELWARD_HOSTS[1]: "ward!" is not a host name; write for example modelward.example.org
         MODELWARD_PORT: "99999" is above 65535; write a value of at most 65535
         MODELWARD_TIME_ZONE: "Europe/Berln" is not a time zone; write for example Europe/Berlin
+        MODELWARD_HOLIDAYS[1]: "26.12.2026" is not a date; write for example 2026-12-25
         MODELWARD_TEAM_EMAILS[0]: "team" is not an e-mail address; write for example ml-team@example.org
         MODELWARD_QUIET_DAYS[0]: "caturday" is not a day; write for example monday,tuesday
         MODELWARD_SMPT_HOST: is not a key here; did you mean MODELWARD_SMTP_HOST?

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from collector.tests.store_documents import part
+from modelward_collector.calendar import Calendar
 from modelward_collector.registry import Registry
 from modelward_collector.store.sqlite import SqliteStore
 
@@ -55,6 +57,25 @@ def test_a_model_that_was_only_seen_is_listed_as_not_configured(folder: Path, st
     assert seen is not None
     assert seen.reference.kind == "rolling"
     assert registry.spec("nobody") is None
+
+
+def test_a_model_without_a_calendar_of_its_own_has_the_sites(folder: Path, store: SqliteStore) -> None:
+    christmas, founding = date(2026, 12, 25), date(2026, 3, 1)
+    calendar = Calendar(timezone="Europe/Berlin", holidays=(christmas,))
+    write(folder, "a.yml", "model: a")
+    write(folder, "b.yml", "model: b\ntimezone: UTC\nholidays: [2026-03-01]")
+    write(folder, "c.yml", "model: c\nholidays: []")
+    store.create([part("p1", model="seen")])
+    registry = Registry(folder, store, calendar)
+    assert {spec.model: (spec.timezone, spec.holidays) for spec in registry.specs()} == {
+        "a": ("Europe/Berlin", (christmas,)),
+        "b": ("UTC", (founding,)),
+        "c": ("Europe/Berlin", ()),
+        "seen": ("Europe/Berlin", (christmas,)),
+    }
+    seen = registry.spec("seen")
+    assert seen is not None
+    assert (seen.timezone, seen.configured) == ("Europe/Berlin", False)
 
 
 def test_every_error_of_every_file_comes_at_once(folder: Path) -> None:

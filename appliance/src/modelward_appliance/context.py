@@ -68,6 +68,7 @@ def site_context(site: Site) -> dict[str, Any]:
         "grafana_url": f"https://{host}" + ("" if settings.grafana_port == 443 else f":{settings.grafana_port}"),
         "ingest_url": f"https://{host}" + ("" if settings.ingest_port == 443 else f":{settings.ingest_port}"),
         "time_zone": settings.time_zone,
+        "holidays": [day.isoformat() for day in settings.holidays],
         "own_certificate": site.files.has("tls.crt"),
     }
 

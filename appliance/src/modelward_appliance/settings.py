@@ -12,6 +12,7 @@ import re
 import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -105,6 +106,13 @@ def _zone(value: str) -> str:
     return value
 
 
+def _date(value: Any) -> Any:
+    try:
+        return date.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError(f'"{value}" is not a date; write for example 2026-12-25') from None
+
+
 def _day(value: str) -> str:
     if value.lower() not in DAYS:
         raise ValueError(f'"{value}" is not a day; write for example monday,tuesday')
@@ -119,6 +127,7 @@ Clock = Annotated[str, _matching(_CLOCK, "is not a time of the day; write for ex
 Email = Annotated[str, _matching(_EMAIL, "is not an e-mail address; write for example ml-team@example.org")]
 Url = Annotated[str, _matching(_URL, "is not a URL; write for example https://hooks.example.org/modelward")]
 Zone = Annotated[str, AfterValidator(_zone)]
+Dates = Annotated[tuple[Annotated[date, BeforeValidator(_date)], ...], BeforeValidator(_split)]
 Hosts = Annotated[tuple[Host, ...], BeforeValidator(_split), Field(min_length=1)]
 Emails = Annotated[tuple[Email, ...], BeforeValidator(_split)]
 Urls = Annotated[tuple[Url, ...], BeforeValidator(_split)]
@@ -139,6 +148,7 @@ class Settings(BaseModel):
     grafana_port: Port = 3000
     ingest_port: Port = 9243
     time_zone: Zone = "UTC"
+    holidays: Dates = ()
 
     ldap_directory: Directory = Directory.OPENLDAP
     ldap_urls: LdapUrls = ()

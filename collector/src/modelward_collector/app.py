@@ -87,7 +87,7 @@ def build(config: CollectorConfig, store: Store | None = None) -> Collector:
     """Every part over the configuration; nothing is started, and the store is not asked."""
     store = store or open_store(config.store)
     clock: Clock = ReplayClock(store) if config.clock is ClockKind.REPLAY else WallClock()
-    registry = Registry(config.models_folder, store)
+    registry = Registry(config.models_folder, store, config.calendar)
     metrics = Metrics(config.metrics.max_features)
     metrics.observe(ConfiguredSeries(registry))
     store_health = StoreHealth(store, cluster=isinstance(config.store, ElasticsearchSettings))

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from modelward_agent.durations import Duration
 from modelward_agent.settings import ReadableFile, SecretFile, SettingsPath, load_yaml_settings
 from modelward_collector.auth.settings import AuthSettings
+from modelward_collector.calendar import Calendar
 from modelward_collector.probes.spec import ProbeSpec
 from modelward_collector.store.protocol import Alias
 
@@ -203,6 +204,7 @@ class CollectorConfig(_Strict):
     listen: Listen = Listen()
     store: StoreSettings = Field(default_factory=lambda: SqliteSettings(kind="sqlite", path=Path("modelward.db")))
     models_dir: SettingsPath | None = Field(None, description="where the models' files are; models.d beside this one")
+    calendar: Calendar = Calendar()
     clock: ClockKind = ClockKind.WALL
     executor: Executor = Executor()
     retention: Retention = Retention()

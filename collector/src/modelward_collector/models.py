@@ -7,16 +7,16 @@ reference.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from apscheduler.triggers.cron import CronTrigger
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from modelward_agent.durations import Duration
 from modelward_agent.settings import ReadableFile
+from modelward_collector.calendar import Calendar, Holidays, Zone
 from modelward_collector.expectations import Expectation
 
 
@@ -247,19 +247,10 @@ class ModelSpec(_Strict):
     reference: Reference = ReferenceRolling(kind="rolling")
     features: dict[str, FeatureSchema] = Field(default_factory=dict)
     output: OutputSchema = OutputSchema()
-    timezone: str = Field("UTC", description="where the model's users live, whose hours and weekdays are compared")
-    holidays: tuple[date, ...] = Field((), description="days that are like Sundays, for example 2026-12-25")
+    timezone: Zone = Field("UTC", description="where the model's users live, whose hours and weekdays are compared")
+    holidays: Holidays = Field((), description="days that are like Sundays, for example 2026-12-25")
     expectations: Annotated[tuple[Expectation, ...], Field(max_length=1_000)] = ()
     checks: Checks = Checks()
-
-    @field_validator("timezone")
-    @classmethod
-    def _is_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError(f'"{value}" is no time zone; write for example Europe/Berlin') from error
-        return value
 
     configured: bool = Field(True, exclude=True, description="False for a model that was only seen")
 
@@ -267,3 +258,9 @@ class ModelSpec(_Strict):
     def unconfigured(cls, model: str) -> ModelSpec:
         """What is assumed of a model that sends profiles and has no file."""
         return cls(model=model, configured=False)
+
+    def under(self, calendar: Calendar) -> ModelSpec:
+        """With what the site's calendar says, where the model's own file says nothing of it."""
+        given = self.model_fields_set
+        said = {name: value for name, value in calendar if name not in given}
+        return self.model_copy(update=said)

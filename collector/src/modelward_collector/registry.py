@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from modelward_agent.settings import SettingsError, load_yaml_settings
+from modelward_collector.calendar import Calendar
 from modelward_collector.models import ModelSpec
 from modelward_collector.store.protocol import SeenModel, Store, StoreUnavailableError
 
@@ -23,12 +24,14 @@ Signature = tuple[tuple[str, int, int], ...]
 class Registry:
     """The specs in force. A file that cannot be used is shown in `errors`, and its last good spec stays in force.
 
-    Safe to use from several threads. `reload` is for SIGHUP, `poll` for a timer.
+    `calendar` is that of models whose files do not give one. Safe to use from several threads. `reload` is for SIGHUP,
+    `poll` for a timer.
     """
 
-    def __init__(self, folder: Path, store: Store | None = None) -> None:
+    def __init__(self, folder: Path, store: Store | None = None, calendar: Calendar | None = None) -> None:
         self._folder = folder
         self._store = store
+        self._calendar = calendar or Calendar()
         self._lock = threading.Lock()
         self._signature: Signature | None = None
         self._good: dict[Path, ModelSpec] = {}
@@ -97,7 +100,7 @@ class Registry:
             if not quiet:
                 logger.error("%s", "\n".join(lines))
         self._good = good
-        self._configured = {spec.model: spec for spec in good.values()}
+        self._configured = {spec.model: spec.under(self._calendar) for spec in good.values()}
         self._errors = errors
 
     @property
@@ -123,7 +126,7 @@ class Registry:
         """Configured and seen models, sorted by name; `configured` is False for those without a file."""
         configured = self._configured
         names = {seen.model for seen in self.seen()} | configured.keys()
-        return [configured.get(name) or ModelSpec.unconfigured(name) for name in sorted(names)]
+        return [configured.get(name) or self._unconfigured(name) for name in sorted(names)]
 
     def known(self) -> list[tuple[ModelSpec, list[str]]]:
         """Every model with its versions, the one seen last first, as of the latest `seen`; the store is not asked."""
@@ -131,7 +134,7 @@ class Registry:
         versions: dict[str, list[str]] = {name: [] for name in configured}
         for one in sorted(seen, key=lambda one: (one.last_seen, one.version), reverse=True):
             versions.setdefault(one.model, []).append(one.version)
-        return [(configured.get(name) or ModelSpec.unconfigured(name), versions[name]) for name in sorted(versions)]
+        return [(configured.get(name) or self._unconfigured(name), versions[name]) for name in sorted(versions)]
 
     def spec(self, model: str) -> ModelSpec | None:
         """One model's spec, None when it is neither configured nor seen."""
@@ -139,8 +142,11 @@ class Registry:
         if configured is not None:
             return configured
         if any(seen.model == model for seen in self.seen()):
-            return ModelSpec.unconfigured(model)
+            return self._unconfigured(model)
         return None
+
+    def _unconfigured(self, model: str) -> ModelSpec:
+        return ModelSpec.unconfigured(model).under(self._calendar)
 
     def versions(self, model: str) -> list[SeenModel]:
         """The versions of a model that sent profiles, the one seen last first."""
