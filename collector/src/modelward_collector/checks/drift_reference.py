@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -201,6 +201,11 @@ class PreparedReference:
             kept = kept[-most:]
         return kept, out
 
+    def _together(self, span: Span) -> tuple[Sequence[tuple[Span, Profile]], ...]:
+        """What tells how such windows vary in how features move together: they themselves, and their days."""
+        kept, _ = self._kept(self.alike(span).windows, JOINT, span)
+        return kept, self.days_of(kept, span)
+
     def _together_anew(self) -> PreparedReference | None:
         """What tells how features move together, where another normal of that has begun."""
         return self._fresh if self._renewed is None or JOINT in self._renewed else None
@@ -227,7 +232,7 @@ class PreparedReference:
     def joint_scatter(self, span: Span) -> Mapping[tuple[str, str], float]:
         """How the correlations of pairs vary over such windows: standard deviations of Fisher's z.
 
-        Of stretches of several days it is how days vary: stretches are few, and vary less.
+        Of stretches of several days also how days vary, whichever is more: stretches are few.
         """
         if (fresh := self._together_anew()) is not None:
             return fresh.joint_scatter(span)
@@ -235,10 +240,11 @@ class PreparedReference:
         found = self._joint_scatters.get(key)
         if found is None:
             known = self.joint(span)
-            kept, _ = self._kept(self.alike(span).windows, JOINT, span)
-            pieces = self.days_of(kept, span) or kept
-            windows = [profile.joint for _, profile in pieces if profile.joint is not None]
-            found = correlation_scatter(known, windows, PAIR_LEVEL) if known is not None else {}
+            parts = [
+                [profile.joint for _, profile in windows if profile.joint is not None]
+                for windows in self._together(span)
+            ]
+            found = _larger(correlation_scatter(known, part, PAIR_LEVEL) for part in parts) if known is not None else {}
             self._joint_scatters[key] = found
         return found
 
@@ -269,10 +275,11 @@ class PreparedReference:
         found = self._dependence_scatters.get(key)
         if found is None:
             known = self.dependence(span)
-            kept, _ = self._kept(self.alike(span).windows, JOINT, span)
-            pieces = self.days_of(kept, span) or kept
-            windows = [profile.dependence for _, profile in pieces if profile.dependence is not None]
-            found = dependence_scatter(known, windows, TERM_LEVEL) if known is not None else {}
+            parts = [
+                [profile.dependence for _, profile in windows if profile.dependence is not None]
+                for windows in self._together(span)
+            ]
+            found = _larger(dependence_scatter(known, part, TERM_LEVEL) for part in parts) if known is not None else {}
             self._dependence_scatters[key] = found
         return found
 
@@ -330,6 +337,17 @@ def _evenly(whole: Sequence[T]) -> list[T]:
 
 def _one(profiles: Sequence[Profile]) -> Profile:
     return profiles[0] if len(profiles) == 1 else merged(profiles)
+
+
+K = TypeVar("K")
+
+
+def _larger(scatters: Iterable[Mapping[K, float]]) -> dict[K, float]:
+    found: dict[K, float] = {}
+    for scatter in scatters:
+        for key, sd in scatter.items():
+            found[key] = max(sd, found.get(key, 0.0))
+    return found
 
 
 def _phase(span: Span) -> tuple[timedelta, timedelta]:
