@@ -287,18 +287,18 @@ def _begun(mine: Sequence[Episode], drifting: Sequence[Seen], now: datetime) -> 
     return (*mine, begun)
 
 
-def _confirmed(mine: Sequence[Episode], looks: Sequence[Seen], now: datetime) -> tuple[Episode, ...]:
+def _confirmed(mine: tuple[Episode, ...], looks: Sequence[Seen], now: datetime) -> tuple[Episode, ...]:
     """The episode before goes on when it was one window's, and the day after it is far off in the same too.
 
     By chance that happens to a day now and then, but hardly to the one that follows.
     """
     last = mine[-1] if mine else None
     if last is None or last.end is None or last.sure or last.accepted:
-        return tuple(mine)
+        return mine
     for one in looks:
         if one.span.start >= last.end and _near(one, last) and last.measure in one.much and not _little(one, last):
             return (*mine[:-1], _going_on(last, one, last.measure, now))
-    return tuple(mine)
+    return mine
 
 
 def _going_on(last: Episode, shows: Seen, measure: str, now: datetime) -> Episode:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -38,6 +38,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _FEWEST = 3
 """So many days with the same hours, or the reference is cut into stretches that follow each other."""
+
+
+T = TypeVar("T")
 
 
 class PreparedReference:
@@ -201,10 +204,13 @@ class PreparedReference:
             kept = kept[-most:]
         return kept, out
 
-    def _together(self, span: Span) -> tuple[Sequence[tuple[Span, Profile]], ...]:
-        """What tells how such windows vary in how features move together: they themselves, and their days."""
+    def _together(self, span: Span, of: Callable[[Profile], T | None]) -> list[list[T]]:
+        """What tells how such windows vary in how features move together: theirs, and that of their days."""
         kept, _ = self._kept(self.alike(span).windows, JOINT, span)
-        return kept, self.days_of(kept, span)
+        return [
+            [part for _, profile in windows if (part := of(profile)) is not None]
+            for windows in (kept, self.days_of(kept, span))
+        ]
 
     def _together_anew(self) -> PreparedReference | None:
         """What tells how features move together, where another normal of that has begun."""
@@ -240,10 +246,7 @@ class PreparedReference:
         found = self._joint_scatters.get(key)
         if found is None:
             known = self.joint(span)
-            parts = [
-                [profile.joint for _, profile in windows if profile.joint is not None]
-                for windows in self._together(span)
-            ]
+            parts = self._together(span, lambda profile: profile.joint)
             found = _larger(correlation_scatter(known, part, PAIR_LEVEL) for part in parts) if known is not None else {}
             self._joint_scatters[key] = found
         return found
@@ -275,10 +278,7 @@ class PreparedReference:
         found = self._dependence_scatters.get(key)
         if found is None:
             known = self.dependence(span)
-            parts = [
-                [profile.dependence for _, profile in windows if profile.dependence is not None]
-                for windows in self._together(span)
-            ]
+            parts = self._together(span, lambda profile: profile.dependence)
             found = _larger(dependence_scatter(known, part, TERM_LEVEL) for part in parts) if known is not None else {}
             self._dependence_scatters[key] = found
         return found
@@ -318,9 +318,6 @@ class PreparedReference:
         return [(span, profile) for span, profile in cut if profile.rows >= ROWS_MIN]
 
 
-T = TypeVar("T")
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Alike:
     """Windows of the reference in time order; whether they are all of it, and of the `same_hours` of other days."""
@@ -339,11 +336,8 @@ def _one(profiles: Sequence[Profile]) -> Profile:
     return profiles[0] if len(profiles) == 1 else merged(profiles)
 
 
-K = TypeVar("K")
-
-
-def _larger(scatters: Iterable[Mapping[K, float]]) -> dict[K, float]:
-    found: dict[K, float] = {}
+def _larger(scatters: Iterable[Mapping[T, float]]) -> dict[T, float]:
+    found: dict[T, float] = {}
     for scatter in scatters:
         for key, sd in scatter.items():
             found[key] = max(sd, found.get(key, 0.0))
