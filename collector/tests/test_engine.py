@@ -18,9 +18,10 @@ from modelward_collector import engine as engine_module
 from modelward_collector.app import Collector
 from modelward_collector.checks.result import CheckKind, Status
 from modelward_collector.checks.window import ReferenceProfile
+from modelward_collector.engine import Loader
 from modelward_collector.span import Span, floor
 from modelward_collector.store.protocol import StoreUnavailableError
-from modelward_collector.store.windows import load_past
+from modelward_collector.store.windows import NormalSpans, load_past
 
 LAST_MONTH = "reference: {kind: span, start: 2026-02-01T00:00:00Z, end: 2026-02-02T00:00:00Z}"
 REFERENCE_DAY = datetime(2026, 2, 1, tzinfo=UTC)
@@ -104,6 +105,20 @@ def test_without_traffic_the_result_is_of_the_version_seen_last(collector: Colle
     assert (result.version, result.rows) == ("2", 0)
     (result,) = engine.run("silent", CheckKind.DRIFT, NOON)
     assert (result.version, result.status) == ("", Status.NO_DATA)
+
+
+def test_another_calendar_counts_at_once_whatever_is_kept_of_the_reference(collector: Collector) -> None:
+    loader = Loader(collector.context.store)
+    send_traffic(collector.context.store, NOON - 25 * HOUR, 60, model="silent")
+    spec = collector.context.registry.spec("silent")
+    assert spec is not None
+    for given in (spec, spec.model_copy(update={"timezone": "Europe/Berlin", "holidays": (NOON.date(),)})):
+        prepared = loader._prepared(given, "1", Span(NOON - HOUR, NOON), NormalSpans())
+        assert prepared is not None
+        assert (str(prepared.reference.zone), prepared.reference.holidays) == (
+            given.timezone,
+            frozenset(given.holidays),
+        )
 
 
 @pytest.mark.parametrize("check", list(CheckKind))

@@ -530,7 +530,7 @@ def _remembering(results: Sequence[CheckResult]) -> list[CheckResult]:
 
 def _reference_key(spec: ModelSpec, version: str, span: Span) -> str:
     """What the reference depends on: a file and a span are the same for every version and window."""
-    parts = [spec.model, spec.reference.model_dump_json()]
+    parts = [spec.model, spec.reference.model_dump_json(), spec.timezone, *(day.isoformat() for day in spec.holidays)]
     if isinstance(spec.reference, ReferenceFile):
         parts.append(str(spec.reference.path.stat().st_mtime_ns))
     if isinstance(spec.reference, ReferenceRolling):
