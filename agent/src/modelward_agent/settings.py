@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import stat
 import types
 import typing
@@ -78,16 +79,34 @@ def read_secret(path: Path) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML's safe loader, except that a key given twice is an error instead of the last one winning in silence."""
+    """YAML's safe loader, except that nobody's words change: a key given twice is an error instead of the last one
+    winning in silence, keys are texts as they are written, and so are what only YAML 1.1 takes for booleans and numbers
+    (`yes`, `NO`, `on`; `01067`, `12:30`, `1_000`).
+    """
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - as the base class has it
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":bool", ":int"))]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Hashable] = set()
         for key_node, _ in node.value:
+            if isinstance(key_node, yaml.ScalarNode):
+                key_node.tag = "tag:yaml.org,2002:str"
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, Hashable) and key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f'"{key}" is given twice', key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z"), list("tTfF")
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"(?:[-+]?(?:0|[1-9]\d*)|0x[0-9a-fA-F]+)\Z", re.ASCII), list("-+0123456789")
+)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -7,16 +7,17 @@ reference.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from apscheduler.triggers.cron import CronTrigger
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from modelward_agent.durations import Duration
 from modelward_agent.settings import ReadableFile
+from modelward_agent.values import number_name
 from modelward_collector.calendar import Calendar, Holidays, Zone
+from modelward_collector.crontab import Crontab
 from modelward_collector.expectations import Expectation
 
 
@@ -36,8 +37,25 @@ class FeatureType(StrEnum):
     EMBEDDING = "embedding"
 
 
+class LabelSpelling(StrEnum):
+    """When two texts are one class. Numbers and booleans are one class however they are written."""
+
+    EXACT = "exact"
+    LOOSE = "loose"
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _as_class(value: Any) -> Any:
+    """YAML reads `yes`, `1` and `0.5` as booleans and numbers; as classes they are texts."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return number_name(value) or value if isinstance(value, int | float) else value
+
+
+ClassName = Annotated[str, BeforeValidator(_as_class)]
 
 
 class FeatureSchema(_Strict):
@@ -46,7 +64,7 @@ class FeatureSchema(_Strict):
     type: FeatureType
     min: float | None = None
     max: float | None = None
-    values: tuple[str, ...] | None = Field(None, description="the whole set of allowed categories")
+    values: tuple[ClassName, ...] | None = Field(None, description="the whole set of allowed categories")
     dimension: Annotated[int, Field(ge=1)] | None = None
     missing_max: Annotated[float, Field(ge=0, le=1)] | None = Field(
         None, description="largest share of missing values; unset: the reference's share plus a tolerance"
@@ -63,7 +81,10 @@ class FeatureSchema(_Strict):
 class OutputSchema(_Strict):
     """What a prediction may be."""
 
-    classes: tuple[str, ...] | None = Field(None, description="the known classes of a classifier")
+    classes: tuple[ClassName, ...] | None = Field(None, description="the known classes of a classifier")
+    labels: LabelSpelling = Field(
+        LabelSpelling.EXACT, description="loose: classes that differ in case or blanks only are one class"
+    )
     min: float | None = None
     max: float | None = None
 
@@ -104,10 +125,12 @@ Reference = Annotated[ReferenceFile | ReferenceSpan | ReferenceRolling, Field(di
 
 
 class Schedule(_Strict):
-    """When a check runs and on how much: `every` or `cron` (UTC), over the last `window`."""
+    """When a check runs and on how much: `every` or `cron`, over the last `window`."""
 
     every: Duration | None = None
-    cron: str | None = None
+    cron: str | None = Field(
+        None, description="instead of every, as in crontab(5), for example 0 6 * * 1-5, in the model's timezone"
+    )
     window: Duration
     enabled: bool = True
 
@@ -122,13 +145,7 @@ class Schedule(_Strict):
     @classmethod
     def _is_cron(cls, value: str | None) -> str | None:
         if value is not None:
-            try:
-                CronTrigger.from_crontab(value, timezone=UTC)
-            except ValueError as error:
-                raise ValueError(
-                    f'"{value}" is not a cron expression ({error}); write minute, hour, day of the month, month and '
-                    "day of the week, for example 0 6 * * *"
-                ) from error
+            Crontab.parse(value)
         return value
 
     @model_validator(mode="before")
@@ -213,7 +230,7 @@ class PerformanceCheck(Schedule):
     label_delay: Duration = Field(timedelta(0), description="the window ends this long before now")
     min_labels: Annotated[int, Field(ge=1)] = 30
     thresholds: dict[str, Threshold] = Field(default_factory=dict)
-    positive: str | None = Field(None, description="the positive class of a binary classifier")
+    positive: ClassName | None = Field(None, description="the positive class of a binary classifier")
 
 
 class HealthCheck(Schedule):

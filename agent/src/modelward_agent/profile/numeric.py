@@ -12,6 +12,8 @@ import datasketches
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from modelward_agent.profile.exact import MAX_VALUES, ExactValues
+
 KLL_K = 400
 """Size of the quantile sketch: a rank is off by about 0.35% of the rows (one standard error), exact below 400 rows."""
 
@@ -109,7 +111,7 @@ class NumericSketch:
     of how many rows the value that is kept is not the value that came.
     """
 
-    __slots__ = ("kll", "maximum", "minimum", "moments", "rounded", "zeros")
+    __slots__ = ("exact", "kll", "maximum", "minimum", "moments", "rounded", "zeros")
 
     def __init__(self) -> None:
         self.kll = datasketches.kll_floats_sketch(KLL_K)
@@ -118,6 +120,7 @@ class NumericSketch:
         self.maximum = -math.inf
         self.zeros = 0
         self.rounded = 0
+        self.exact = ExactValues()
 
     def update(self, values: NDArray[np.float64]) -> None:
         """Fold finite values, shape (n,)."""
@@ -128,21 +131,37 @@ class NumericSketch:
             single = np.clip(values, -_FLOAT32_MAX, _FLOAT32_MAX).astype(np.float32)
             rounded = int(np.count_nonzero(single != values))
             single.sort()  # the sketch sorts what it compacts, and much faster what is sorted already
+            if not rounded:
+                self.exact.update(single)
+            elif self.exact.few:
+                self._find_exact(values, single)
             if rounded and (_narrow(min(low, self.minimum), max(high, self.maximum)) or _hides(values, single)):
                 self.widen()
             else:
                 self.kll.update(single)
                 self.rounded += rounded
+            ordered = None
+        else:
+            ordered = np.sort(values)
+            self.exact.update(ordered)
         if self.double:
-            self.kll.update(np.sort(values))
+            self.kll.update(np.sort(values) if ordered is None else ordered)
         self.moments.merge(Moments.of(values))
         self.minimum, self.maximum = min(self.minimum, low), max(self.maximum, high)
         self.zeros += len(values) - int(np.count_nonzero(values))
+
+    def _find_exact(self, values: NDArray[np.float64], single: NDArray[np.float32]) -> None:
+        """Of values that float32 rounds; different ones are seldom one float32 number, so that many show before."""
+        if np.count_nonzero(single[1:] != single[:-1]) >= MAX_VALUES:
+            self.exact.forget()
+        else:
+            self.exact.update(np.sort(values))
 
     def merge(self, other: NumericSketch) -> None:
         """Add the other's values to this one's; the other stays as it is."""
         if other.n == 0:
             return
+        self.exact.merge(other.exact)
         low, high = min(self.minimum, other.minimum), max(self.maximum, other.maximum)
         rounded = other.rounded
         if self.double or other.double or ((self.rounded or rounded) and _narrow(low, high)):
@@ -163,6 +182,12 @@ class NumericSketch:
         return isinstance(self.kll, datasketches.kll_doubles_sketch)
 
     @property
+    def values(self) -> dict[float, int] | None:
+        """The different values, ascending, and how often each came; None when there are more than `MAX_VALUES`."""
+        table = self.exact.table
+        return None if table is None else dict(zip(table[0].tolist(), table[1].tolist(), strict=True))
+
+    @property
     def rounded_share(self) -> float:
         """Share of the rows whose value is known only as the nearest float32; of a constant it is known."""
         return self.rounded / self.n if self.minimum != self.maximum else 0.0
@@ -174,6 +199,7 @@ class NumericSketch:
         copied.moments = replace(self.moments)
         copied.minimum, copied.maximum = self.minimum, self.maximum
         copied.zeros, copied.rounded = self.zeros, self.rounded
+        copied.exact = self.exact.copy()
         return copied
 
     def widen(self) -> NumericSketch:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from modelward_agent.profile.categorical import HASH_BUCKETS, CategoricalSketch
 from modelward_agent.profile.comoments import CoMoments
 from modelward_agent.profile.dependence import Dependence
+from modelward_agent.profile.exact import MAX_VALUES, ExactValues
 from modelward_agent.profile.feature import FeatureProfile
 from modelward_agent.profile.numeric import Moments, NumericSketch
 from modelward_agent.profile.profile import Profile, ProfileKey
@@ -34,6 +35,7 @@ FORMAT = 2
 1, which older readers know too."""
 _MAGIC = b"MWP"
 _SIDES = ("features", "outputs")
+_FEW_VALUES = 16
 _HEAD = struct.Struct(">3sBII")
 
 
@@ -91,6 +93,21 @@ class _Writer:
 
     def texts(self, features: Mapping[str, FeatureProfile]) -> dict[str, Any]:
         return {name: self.text(feature.text) for name, feature in features.items() if feature.text is not None}
+
+    def exact(self, features: Mapping[str, FeatureProfile]) -> dict[str, list[int]]:
+        """Numbers that are few, apart from the sketches, for readers that do not know of them."""
+        found = {}
+        for name, feature in features.items():
+            table = feature.numeric.exact.table if feature.numeric is not None else None
+            # Where hardly a number came twice, the table would take more than the sketch.
+            if table is not None and 0 < len(table[0]) <= max(_FEW_VALUES, feature.numbers / 2):
+                values, counts = table
+                single = values.astype("<f4")
+                exactly = single if np.array_equal(single, values) else values.astype("<f8")
+                width = np.min_scalar_type(int(counts.max())).itemsize
+                content = exactly.tobytes() + counts.astype(f"<u{width}").tobytes()
+                found[name] = [len(values), exactly.itemsize, width, self.blob(zlib.compress(content, 1))]
+        return found
 
 
 class _Reader:
@@ -152,6 +169,22 @@ class _Reader:
         text.words = datasketches.frequent_strings_sketch.deserialize(self.blob(words))
         return text
 
+    def exact(self, features: Mapping[str, FeatureProfile], header: Mapping[str, Sequence[int]]) -> None:
+        for name, feature in features.items():
+            if feature.numeric is None:
+                continue
+            feature.numeric.exact.forget()
+            if name in header:
+                different, value, count, length = header[name]
+                size = different * (value + count)
+                content = zlib.decompressobj().decompress(self.blob(length), size + 1)
+                if different > MAX_VALUES or len(content) != size:
+                    raise ProfileFormatError(f"{name} has {len(content)} bytes of {different} values")
+                values = np.frombuffer(content, f"<f{value}", different).astype(np.float64)
+                counts = np.frombuffer(content, f"<u{count}", offset=different * value).astype(np.int64)
+                feature.numeric.exact = ExactValues()
+                feature.numeric.exact.add(values, counts)
+
     def feature(self, header: Mapping[str, Any]) -> FeatureProfile:
         feature = FeatureProfile()
         for name, count in zip(FeatureProfile.COUNTS, header["c"], strict=True):
@@ -195,6 +228,10 @@ def to_bytes(profile: Profile) -> bytes:
         names = profile.dependence.names
         together = profile.joint is not None and profile.joint.names == names
         header["dependence"] = [None if together else names, writer.blob(profile.dependence.to_bytes())]
+    if profile.max_features is not None:
+        header["bound"] = [profile.max_features, profile.beyond]
+    if exact := {side: found for side in _SIDES if (found := writer.exact(getattr(profile, side)))}:
+        header["exact"] = exact
     text = orjson.dumps(header)
     body = b"".join([text, *writer.blobs])
     return _HEAD.pack(_MAGIC, writer.format, len(text), _checksum(writer.format, body)) + body
@@ -242,6 +279,10 @@ def from_bytes(content: bytes) -> Profile:
             names, length = header["dependence"]
             names = header["joint"][0] if names is None else names
             profile.dependence = Dependence.from_bytes(names, reader.blob(length))
+        for side in _SIDES:
+            reader.exact(getattr(profile, side), header.get("exact", {}).get(side, {}))
+        if "bound" in header:
+            profile.max_features, profile.beyond = header["bound"]
     except ProfileFormatError:
         raise
     except (

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -11,8 +11,19 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from modelward_collector.checks.classes import (
+    BINARY,
+    MAX_CLASSES,
+    Reader,
+    in_order,
+    positive_of,
+    reference_classes,
+    spellings,
+    values_of,
+    written,
+)
 from modelward_collector.checks.window import ReferenceProfile
-from modelward_collector.models import ModelSpec, Task
+from modelward_collector.models import ModelSpec
 from modelward_collector.stats.intervals import CONFIDENCE, Interval, wilson
 from modelward_collector.stats.performance import (
     codes_of,
@@ -26,14 +37,10 @@ from modelward_collector.store.protocol import Labelled
 TOP_CLASSES = 20
 """Classes of the confusion matrix that is shown; the rest is one."""
 
-MAX_CLASSES = 200
-"""More different answers than this are taken to be free text, of which only accuracy is told."""
-
 RESIDUAL_BINS = 30
 HIGHER_IS_BETTER = frozenset(
     {"accuracy", "precision", "recall", "f1", "precision_macro", "recall_macro", "f1_macro", "roc_auc", "r2"}
 )
-YES = ("1", "true", "True", "yes", "Yes", "positive", "Y")
 
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -68,21 +75,6 @@ class Answers(ABC):
     @abstractmethod
     def detail(self, metric: str) -> dict[str, Any]:
         """What is drawn beside the metric, JSON values only."""
-
-
-def task_of(labelled: Labelled, told: NDArray[np.bool_]) -> Task | None:
-    """What the model does, from its labelled rows: words or probabilities make a classifier, so do only 0 and 1."""
-    rows = np.flatnonzero(told)
-    if len(rows) == 0:
-        return None
-    if any(labelled.actual_label[i] or labelled.probabilities[i] is not None for i in rows):
-        return Task.CLASSIFICATION
-    actual, predicted = labelled.actual_value[rows], labelled.predicted_value[rows]
-    known = actual[np.isfinite(actual)]
-    binary = len(known) > 0 and bool(np.isin(known, (0.0, 1.0)).all())
-    with np.errstate(invalid="ignore"):
-        shares = bool(((predicted >= 0) & (predicted <= 1) | ~np.isfinite(predicted)).all())
-    return Task.CLASSIFICATION if binary and shares else Task.REGRESSION
 
 
 # -- regression -----------------------------------------------------------------------------------------------------
@@ -130,16 +122,17 @@ def regression(
     spec: ModelSpec, labelled: Labelled, told: NDArray[np.bool_], reference: ReferenceProfile | None
 ) -> RegressionAnswers:
     """The rows in which prediction and actual are finite numbers."""
-    usable = told & np.isfinite(labelled.predicted_value) & np.isfinite(labelled.actual_value)
-    rows = np.flatnonzero(usable)
+    predicted = values_of(labelled.predicted_value, labelled.predicted_label)
+    actual = values_of(labelled.actual_value, labelled.actual_label)
+    rows = np.flatnonzero(told & np.isfinite(predicted) & np.isfinite(actual))
     return RegressionAnswers(
         n=len(rows),
         unusable=int(np.count_nonzero(told)) - len(rows),
         rows=rows,
         timestamp=labelled.timestamp[rows],
         segment=[labelled.segment[i] for i in rows],
-        actual=labelled.actual_value[rows],
-        predicted=labelled.predicted_value[rows],
+        actual=actual[rows],
+        predicted=predicted[rows],
     )
 
 
@@ -150,7 +143,12 @@ def regression(
 class ClassificationAnswers(Answers):
     """Codes of the classes that were answered and that came, shape (n,)."""
 
+    reader: Reader
+    keys: Sequence[str]
     classes: Sequence[str]
+    """As people see the `keys`."""
+    answerable: frozenset[str]
+    """Keys of the classes that the model is known to be able to answer."""
     positive: int | None
     actual: Rows
     predicted: Rows
@@ -219,103 +217,72 @@ def classification(
     """The rows with a class as prediction and as actual.
 
     A prediction's class is its label, its most probable class, or its number; a number between 0 and 1, where actuals
-    are 0 and 1, is the probability of 1.
+    are of two classes, is the probability of the positive one.
     """
     candidates = np.flatnonzero(told)
-    score = is_score(labelled, candidates)
+    reader = Reader.of(spec, labelled, candidates, reference)
     rows, actual, predicted, stated = [], [], [], []
+    written_as: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for i in candidates.tolist():
-        truth = labelled.actual_label[i] or class_of(labelled.actual_value[i])
-        answer, probabilities = answer_of(labelled, i, score)
+        truth = reader.truth(labelled, i)
+        answer, probabilities = reader.answer(labelled, i)
         if truth and answer:
             rows.append(i)
             actual.append(truth)
             predicted.append(answer)
             stated.append(probabilities)
-    classes = _classes(spec, reference, actual, predicted, stated)
+            written_as[truth][written(labelled.actual_value[i], labelled.actual_label[i])] += 1
+            if reader.score is None or probabilities is None:
+                said = written(labelled.predicted_value[i], labelled.predicted_label[i])
+                written_as[reader.key(said)][said] += 1
+    keys = _classes(spec, reference, reader, actual, predicted, stated)
     return ClassificationAnswers(
         n=len(rows),
         unusable=len(candidates) - len(rows),
         rows=np.array(rows, dtype=np.int64),
         timestamp=labelled.timestamp[rows],
         segment=[labelled.segment[i] for i in rows],
-        classes=classes,
-        positive=_positive(spec, classes),
-        actual=codes_of(actual, classes),
-        predicted=codes_of(predicted, classes),
-        probabilities=probability_matrix(stated, classes) if len(classes) <= MAX_CLASSES and any(stated) else None,
+        reader=reader,
+        keys=keys,
+        classes=spellings(keys, written_as, spec.output.classes or ()),
+        answerable=_answerable(spec, reference, reader, predicted, stated),
+        positive=positive_of(spec, keys, reader),
+        actual=codes_of(actual, keys),
+        predicted=codes_of(predicted, keys),
+        probabilities=probability_matrix(stated, keys) if len(keys) <= MAX_CLASSES and any(stated) else None,
     )
-
-
-def answer_of(labelled: Labelled, row: int, score: bool) -> tuple[str, dict[str, float] | None]:
-    """A classifier's answer, "" for none, and its probabilities; of a `score`, numbers are the probability of 1."""
-    probabilities = _finite(labelled.probabilities[row])
-    value = float(labelled.predicted_value[row])
-    if score and math.isfinite(value):
-        probabilities = {"0": 1 - value, "1": value}
-    answer = labelled.predicted_label[row] or (
-        max(probabilities, key=probabilities.__getitem__) if probabilities else class_of(value)
-    )
-    return answer, probabilities
-
-
-def is_score(labelled: Labelled, rows: NDArray[np.intp]) -> bool:
-    """Whether numeric predictions are probabilities of 1: not all whole, within [0, 1], of actuals 0 and 1."""
-    predicted, actual = labelled.predicted_value[rows], labelled.actual_value[rows]
-    predicted, actual = predicted[np.isfinite(predicted)], actual[np.isfinite(actual)]
-    if len(predicted) == 0 or len(actual) == 0 or not np.isin(actual, (0.0, 1.0)).all():
-        return False
-    return bool((predicted >= 0).all() and (predicted <= 1).all() and (predicted % 1 != 0).any())
-
-
-def class_of(value: float) -> str:
-    """A number as a class: `1` for 1.0, nothing for what is not finite."""
-    if not math.isfinite(value):
-        return ""
-    return str(int(value)) if value == int(value) else repr(float(value))
-
-
-def _finite(probabilities: Mapping[str, float] | None) -> dict[str, float] | None:
-    """Finite probabilities that are not all 0, divided by their sum; None when there are none."""
-    if not probabilities:
-        return None
-    if not all(isinstance(p, int | float) and math.isfinite(p) and p >= 0 for p in probabilities.values()):
-        return None
-    total = sum(probabilities.values())
-    return {name: p / total for name, p in probabilities.items()} if total > 0 else None
 
 
 def _classes(
     spec: ModelSpec,
     reference: ReferenceProfile | None,
+    reader: Reader,
     actual: Sequence[str],
     predicted: Sequence[str],
     stated: Sequence[Mapping[str, float] | None],
 ) -> list[str]:
     seen = {*actual, *predicted}
     if spec.checks.performance.positive is not None:
-        seen.add(spec.checks.performance.positive)
+        seen.add(reader.key(spec.checks.performance.positive))
     for probabilities in stated:
         seen.update(probabilities or ())
-    if spec.output.classes is not None:
-        # in the order that the model's file gives them, others after
-        return [*spec.output.classes, *sorted(seen - set(spec.output.classes))]
-    if reference is not None and len(seen) < 2:
-        for name in ("prediction", "actual"):
-            feature = reference.total.outputs.get(name)
-            if feature is not None and feature.categorical is not None:
-                seen.update(list(feature.categorical.counts())[:MAX_CLASSES])
-    return sorted(seen)
+    if reference is not None and len(seen) < 2 and spec.output.classes is None:
+        seen.update(reference_classes(reference, reader))
+    return in_order(seen, [reader.key(name) for name in spec.output.classes or ()])
 
 
-def _positive(spec: ModelSpec, classes: Sequence[str]) -> int | None:
-    """The positive class of two: the configured one, one that says yes, or the last, as scikit-learn has it."""
-    configured = spec.checks.performance.positive
-    if configured is not None:
-        return list(classes).index(configured)
-    if len(classes) != 2:
-        return None
-    return next((code for code, name in enumerate(classes) if name in YES), 1)
+def _answerable(
+    spec: ModelSpec,
+    reference: ReferenceProfile | None,
+    reader: Reader,
+    predicted: Sequence[str],
+    stated: Sequence[Mapping[str, float] | None],
+) -> frozenset[str]:
+    """The classes that the model is known to be able to answer."""
+    known = {*predicted, *map(reader.key, spec.output.classes or ()), *reference_classes(reference, reader)}
+    for probabilities in stated:
+        known.update(probabilities or ())
+    return frozenset(known | set(BINARY) if known & set(BINARY) else known)
 
 
 def probability_matrix(stated: Sequence[Mapping[str, float] | None], classes: Sequence[str]) -> Floats:

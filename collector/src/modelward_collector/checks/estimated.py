@@ -27,18 +27,14 @@ from numpy.typing import NDArray
 from modelward_agent.profile import Profile
 from modelward_collector.checks.answers import (
     HIGHER_IS_BETTER,
-    MAX_CLASSES,
     Answers,
     ClassificationAnswers,
     RegressionAnswers,
-    answer_of,
-    class_of,
     classification,
-    is_score,
     probability_matrix,
     regression,
-    task_of,
 )
+from modelward_collector.checks.classes import MAX_CLASSES, Reader, task_of, values_of
 from modelward_collector.checks.inputs import Inputs
 from modelward_collector.checks.result import Finding, Status
 from modelward_collector.models import ModelSpec, Task, Threshold
@@ -137,10 +133,11 @@ class _Losses(Estimator):
     model: ErrorModel
 
     def estimate(self, sampled: Sampled, rows: NDArray[np.intp]) -> dict[str, Interval]:
-        usable = rows[np.isfinite(sampled.labelled.predicted_value[rows])]
+        predicted = values_of(sampled.labelled.predicted_value, sampled.labelled.predicted_label)
+        usable = rows[np.isfinite(predicted[rows])]
         if len(usable) < FEWEST_ROWS:
             return {}
-        return self.model.of(self.inputs.matrix(_features(sampled, usable)), sampled.labelled.predicted_value[usable])
+        return self.model.of(self.inputs.matrix(_features(sampled, usable)), predicted[usable])
 
 
 def _learned_losses(spec: ModelSpec, reference: Sampled, answers: RegressionAnswers) -> Estimator | None:
@@ -158,9 +155,9 @@ def _learned_losses(spec: ModelSpec, reference: Sampled, answers: RegressionAnsw
 
 @dataclass(frozen=True, slots=True)
 class _Confidence(Estimator):
+    reader: Reader
     classes: Sequence[str]
     positive: int | None
-    score: bool
     model: ConfidenceModel
     top: NDArray[np.float64]
     right: NDArray[np.bool_]
@@ -182,8 +179,7 @@ class _Confidence(Estimator):
 
     def gap(self, sampled: Sampled, rows: NDArray[np.intp]) -> Interval | None:
         usable, _, stated = self._stated(sampled, rows)
-        labelled = sampled.labelled
-        truth = [labelled.actual_label[row] or class_of(labelled.actual_value[row]) for row in usable.tolist()]
+        truth = [self.reader.truth(sampled.labelled, row) for row in usable.tolist()]
         actual = codes_of(truth, self.classes)
         known = actual >= 0
         if np.count_nonzero(known) < FEWEST_ROWS:
@@ -198,7 +194,7 @@ class _Confidence(Estimator):
         known = set(self.classes)
         kept, answers, stated = [], [], []
         for row in rows.tolist():
-            answer, probabilities = answer_of(sampled.labelled, row, self.score)
+            answer, probabilities = self.reader.answer(sampled.labelled, row)
             if answer in known and probabilities is not None and known >= probabilities.keys():
                 kept.append(row)
                 answers.append(answer)
@@ -222,9 +218,9 @@ def _learned_confidence(spec: ModelSpec, reference: Sampled, answers: Classifica
         inputs=inputs,
         realised=realised,
         wander=_wandering(answers, realised),
-        classes=answers.classes,
+        reader=answers.reader,
+        classes=answers.keys,
         positive=answers.positive,
-        score=is_score(reference.labelled, np.flatnonzero(reference.labelled.labelled)),
         model=ConfidenceModel.fit(stated, actual, inputs.matrix(rows)),
         top=stated.max(axis=1),
         right=answers.predicted[told] == actual,

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modelward_collector.checks.answers import HIGHER_IS_BETTER, Answers, classification, regression, task_of
+from modelward_collector.checks.answers import HIGHER_IS_BETTER, Answers, classification, regression
+from modelward_collector.checks.classes import task_of
 from modelward_collector.checks.estimated import Estimates
 from modelward_collector.checks.performance_past import PerformancePast
 from modelward_collector.checks.result import CheckKind, CheckResult, Finding, Status, worst
