@@ -257,19 +257,6 @@ def test_a_segment_is_the_same_in_whatever_order_its_names_came() -> None:
     assert profile.rows == 2
 
 
-@pytest.mark.parametrize("chunk", [1, 50])
-def test_features_beyond_the_limit_are_left_out_and_counted(chunk: int) -> None:
-    rows = [{"kept": 1.0, f"user-{index}": 2.0} for index in range(50)]
-    folder = Folder("host", max_features=10)
-    left_out = 0
-    for start in range(0, len(rows), chunk):
-        left_out += folder.fold([prediction(row) for row in rows[start : start + chunk]]).features_beyond_limit
-    [(_, profile)] = folder.take()
-    assert len(profile.features) == 10
-    assert left_out == 50 - 9
-    assert all(feature.rows == 50 for feature in profile.features.values())
-
-
 def test_numbers_wait_only_up_to_a_bound() -> None:
     folder = Folder("host")
     rng = np.random.default_rng(2)

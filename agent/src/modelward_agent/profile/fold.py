@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import struct
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from modelward_agent.bounds import MAX_FEATURES
 from modelward_agent.journal.parse import FLOAT_WORDS, Kind, Record
 from modelward_agent.profile.feature import FeatureProfile
 from modelward_agent.profile.profile import OTHER_SEGMENT, Profile, ProfileKey, Segment
@@ -53,9 +54,9 @@ Numbers = NDArray[np.float64]
 class Tally:
     """What one call of `Folder.fold` saw, for `/metrics`; keys are (model, version) or (model, feature).
 
-    `latencies` are in milliseconds, in the records' order. `features_beyond_limit` counts values that were left out
-    because their model has more features than `max_features`. `business` are such lines as they were written, `stages`
-    those with their Unix time.
+    `latencies` are in milliseconds, in the records' order. `features_beyond_limit` is by model how many features at
+    least are left out of a profile because there are more than `max_features`. `business` are such lines as they were
+    written, `stages` those with their Unix time.
     """
 
     predictions: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -63,7 +64,7 @@ class Tally:
     actuals: Counter[tuple[str, str]] = field(default_factory=Counter)
     latencies: defaultdict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
     missing: Counter[tuple[str, str]] = field(default_factory=Counter)
-    features_beyond_limit: int = 0
+    features_beyond_limit: dict[str, int] = field(default_factory=dict)
     business: list[dict[str, Any]] = field(default_factory=list)
     stages: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
 
@@ -78,12 +79,14 @@ class _Batch:
 class Folder:
     """Folds records into one profile for each (model, version, segment, window of event time).
 
-    At most `max_segments` segments are told apart in a model's window, the rest goes to `OTHER_SEGMENT`; of a model's
-    features the first `max_features` are profiled. Give it chunks of about a thousand records: a chunk's columns are
-    what is fast. Not thread-safe.
+    At most `max_segments` segments are told apart in a model's window, the rest goes to `OTHER_SEGMENT`; of a window's
+    features the first `max_features` by name are profiled, whatever comes first. Give it chunks of about a thousand
+    records: a chunk's columns are what is fast. Not thread-safe.
     """
 
-    def __init__(self, host: str, window_seconds: int = 60, max_segments: int = 64, max_features: int = 2000) -> None:
+    def __init__(
+        self, host: str, window_seconds: int = 60, max_segments: int = 64, max_features: int = MAX_FEATURES
+    ) -> None:
         self.host = host
         self.window_seconds = window_seconds
         self.max_segments = max_segments
@@ -169,13 +172,12 @@ class Folder:
 class _Window:
     """One profile that is being filled."""
 
-    __slots__ = ("_together", "_together_rows", "features", "max_features", "model", "outputs", "profile", "version")
+    __slots__ = ("_together", "_together_rows", "features", "model", "outputs", "profile", "version")
 
     def __init__(self, model: str, version: str, max_features: int) -> None:
         self.model = model
         self.version = version
-        self.max_features = max_features
-        self.profile = Profile()
+        self.profile = Profile(max_features)
         self.features = _Columns(self.profile.features)
         self.outputs = _Columns(self.profile.outputs)
         self._together: defaultdict[tuple[str, ...], list[Numbers]] = defaultdict(list)
@@ -253,7 +255,7 @@ class _Window:
         """Rows that all have these features in this order, null where they have none; their values row after row."""
         width = len(names)
         n = len(flat) // width
-        kept = self._admit(names)
+        kept = self._admit(names, tally)
         if len(kept) == width and _all_numbers(flat):
             matrix = np.ascontiguousarray(_array(flat).reshape(n, width).T)
             self._wait_together(names, matrix)
@@ -267,8 +269,8 @@ class _Window:
         for index, name in enumerate(names):
             values = flat[index::width]
             if name not in kept:
-                tally.features_beyond_limit += n - values.count(None)
-            elif _all_numbers(values):
+                continue
+            if _all_numbers(values):
                 numeric.append(name)
                 columns.append(_array(values))
             elif _NUMBERS_AND_NULL.issuperset(map(type, values)):
@@ -316,11 +318,10 @@ class _Window:
                 where, values = columns[name]
                 where.append(index)
                 values.append(value)
-        kept = self._admit(columns)
+        kept = self._admit(columns, tally)
         hashes = np.zeros(n, dtype=_UINT64)
         for name, (where, values) in columns.items():
             if name not in kept:
-                tally.features_beyond_limit += len(values)
                 continue
             column_hashes, missing = self.features.fold(name, values)
             hashes[np.array(where)] += column_hashes
@@ -330,17 +331,12 @@ class _Window:
                 tally.missing[self.model, name] += missing + absent
         self._finish_rows(n, kept, hashes, tally)
 
-    def _admit(self, names: Iterable[str]) -> set[str]:
-        """Those of the names that are profiled; a new one was missing in every row so far."""
-        features = self.profile.features
-        kept = set(names)
-        for name in sorted(kept - features.keys()) if len(kept) + len(features) > self.max_features else names:
-            if name not in features:
-                if len(features) < self.max_features:
-                    features[name] = FeatureProfile()
-                    features[name].missing = self.profile.rows
-                else:
-                    kept.discard(name)
+    def _admit(self, names: Collection[str], tally: Tally) -> set[str]:
+        """Those of the names that are profiled."""
+        kept = self.profile.admit(names)
+        if self.profile.beyond:
+            limit = tally.features_beyond_limit
+            limit[self.model] = max(limit.get(self.model, 0), self.profile.beyond)
         return kept
 
     def _finish_rows(self, n: int, present: set[str], hashes: Hashes, tally: Tally) -> None:
@@ -449,14 +445,17 @@ class _Columns:
         for names, blocks in self._blocks.items():
             matrix = blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1)
             for name, numbers in zip(names, matrix, strict=True):
-                self.profiles[name].update_numbers(numbers)
+                if name in self.profiles:  # else it has been left out since
+                    self.profiles[name].update_numbers(numbers)
         for names, blocks in self._with_null.items():
             for name, numbers in zip(names, np.concatenate(blocks, axis=1), strict=True):
-                self.profiles[name].update_numbers(numbers[~np.isnan(numbers)])
+                if name in self.profiles:
+                    self.profiles[name].update_numbers(numbers[~np.isnan(numbers)])
         for name, blocks in self._projected.items():
-            vector = self.profiles[name].vector
-            assert vector is not None
-            vector.update_projected(np.concatenate(blocks, axis=1))
+            if name in self.profiles:
+                vector = self.profiles[name].vector
+                assert vector is not None
+                vector.update_projected(np.concatenate(blocks, axis=1))
         self._blocks.clear()
         self._with_null.clear()
         self._projected.clear()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import datasketches
@@ -44,11 +44,29 @@ class Profile:
     quantiles. A feature that only one side knows is missing in all rows of the other. `joint` is how features move
     together and `dependence` how else they depend on each other, over the rows whose profiles know it; None when none
     does.
+
+    Of all features that were seen the first `max_features` by name are kept (None: all, as agents did that knew no
+    such bound), whatever came first: so two profiles of the same columns keep the same ones, and what is kept is
+    counted in every row. `beyond` is how many more there were at least; when there were any, nothing is known of
+    features that come after the last one kept.
     """
 
-    __slots__ = ("actuals", "dependence", "distinct_rows", "errors", "features", "joint", "outputs", "rows")
+    __slots__ = (
+        "actuals",
+        "beyond",
+        "dependence",
+        "distinct_rows",
+        "errors",
+        "features",
+        "joint",
+        "max_features",
+        "outputs",
+        "rows",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, max_features: int | None = None) -> None:
+        self.max_features = max_features
+        self.beyond = 0
         self.rows = 0
         self.errors = 0
         self.actuals = 0
@@ -57,6 +75,41 @@ class Profile:
         self.outputs: dict[str, FeatureProfile] = {}
         self.joint: CoMoments | None = None
         self.dependence: Dependence | None = None
+
+    def admit(self, names: Collection[str]) -> set[str]:
+        """Those of the names that are profiled from now on; a new one was missing in every row so far.
+
+        What gives way to a new one is left out for good: names are only ever added, so it is never among the first
+        again.
+        """
+        features = self.features
+        new = [name for name in names if name not in features]
+        if self.max_features is None or len(features) + len(new) <= self.max_features:
+            kept = set(names)
+        else:
+            last = sorted([*features, *new])[self.max_features - 1]
+            self._drop_after(last, len(features) + len(new) - self.max_features)
+            new = [name for name in new if name <= last]
+            kept = {name for name in names if name <= last}
+        for name in new:
+            features[name] = FeatureProfile()
+            features[name].missing = self.rows
+        return kept
+
+    def _drop_after(self, last: str, beyond: int) -> None:
+        for name in [name for name in self.features if name > last]:
+            del self.features[name]
+        self.beyond = max(self.beyond, beyond)
+
+    @property
+    def last_known(self) -> str | None:
+        """The last name, in the order of code points, of which the profile can tell; None when it can of every one."""
+        return max(self.features, default="") if self.beyond else None
+
+    def tells_of(self, name: str) -> bool:
+        """Whether a feature that is not in the profile was in no row, and not left out."""
+        last = self.last_known
+        return last is None or name <= last
 
     def fold_together(self, names: Sequence[str], matrix: NDArray[np.float64]) -> None:
         """Fold rows of several features together, shape (names, rows); NaN where there is no value."""
@@ -70,6 +123,7 @@ class Profile:
     def merge(self, other: Profile) -> None:
         """Add the other's traffic to this one's; the other stays as it is."""
         self._merge_features(other)
+        self._merge_bounds(other)
         for name, output in other.outputs.items():
             self.outputs.setdefault(name, FeatureProfile()).merge(output)
         if other.joint is not None:
@@ -96,6 +150,14 @@ class Profile:
             for name, feature in self.features.items():
                 if name not in other.features:
                     feature.missing += other.rows
+
+    def _merge_bounds(self, other: Profile) -> None:
+        bounds = [bound for bound in (self.max_features, other.max_features) if bound is not None]
+        self.max_features = min(bounds, default=None)
+        self.beyond = max(self.beyond, other.beyond)
+        if self.max_features is not None and len(self.features) > self.max_features:
+            last = sorted(self.features)[self.max_features - 1]
+            self._drop_after(last, len(self.features) - self.max_features)
 
     @property
     def duplicate_share(self) -> float:

@@ -6,23 +6,28 @@ on the wire and in the store.
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
 
+from modelward_agent.bounds import MAX_FEATURES, MOST_FEATURES
 from modelward_agent.profile.columns import Column, Rows
+from modelward_agent.profile.comoments import FEATURES_MAX
 from modelward_agent.profile.feature import FeatureProfile
-from modelward_agent.profile.fold import Hashes, add_row_hashes, name_weights
+from modelward_agent.profile.fold import Hashes, Numbers, add_row_hashes, name_weights
 from modelward_agent.profile.profile import OTHER_SEGMENT, Profile, ProfileKey, Segment
 from modelward_agent.profile.sample import Reservoir
 from modelward_agent.profile.table import Batch, TableError, Types, read_batches
 from modelward_agent.profile.wire import ProfileFormatError, key_of_document, profile_of_document, to_document
+
+_log = logging.getLogger(__name__)
 
 REFERENCE_HOST = "reference"
 """The host that a reference's profiles name."""
@@ -54,7 +59,9 @@ def profile_file(
     numeric: Collection[str] = (),
     boolean: Collection[str] = (),
     max_segments: int = 64,
+    max_features: int = MAX_FEATURES,
     sample: Reservoir | None = None,
+    warn: Callable[[str], object] = _log.warning,
 ) -> Iterator[dict[str, Any]]:
     """Profile documents of the rows of a Parquet or CSV file, one a window and segment.
 
@@ -62,7 +69,8 @@ def profile_file(
     windows of `window_seconds`, a day by default; without it all rows are one window. `prediction` and `actual` become
     outputs, `segments` columns stay features too, `exclude` columns are not read, every other column is a feature. Its
     type is the file's, or for CSV the one that fits all its values, unless an override names it. Null, and in CSV an
-    empty field, is missing; NaN is counted as NaN. A `sample` is shown every row.
+    empty field, is missing; NaN is counted as NaN. A `sample` is shown every row. Of more features than `max_features`
+    the first by name are profiled, as the agent does of traffic, and `warn` is told.
 
     Memory is bounded by a batch of rows and `_OPEN_FEATURES`. Raises `TableError`, which names file and column.
     """
@@ -72,10 +80,24 @@ def profile_file(
     if both := named & set(exclude):
         raise TableError(f"{path}: column {min(both)!r} is both used and excluded")
     reference = _Reference(
-        model, version, timestamp, window_seconds or DAY, prediction, actual, tuple(sorted(segments)), max_segments
+        model,
+        version,
+        timestamp,
+        window_seconds or DAY,
+        prediction,
+        actual,
+        tuple(sorted(segments)),
+        max_segments,
+        max_features,
     )
     rows = 0
     for batch in read_batches(path, named, exclude, types):
+        if not rows and (beyond := reference.features_of(batch)[max_features:]):
+            warn(
+                f"{path}: of {max_features + len(beyond):,} features the last {len(beyond):,} by name, from "
+                f"{beyond[0]!r} on, are left out; --max-features N profiles more, up to {MOST_FEATURES:,} (set "
+                "max_features in agent.yml alike), --exclude fewer"
+            )
         reference.fold(batch)
         if sample is not None:
             sample.add(batch)
@@ -99,6 +121,7 @@ class _Reference:
         actual: str | None,
         segments: tuple[str, ...],
         max_segments: int,
+        max_features: int,
     ) -> None:
         self.model = model
         self.version = version
@@ -108,6 +131,7 @@ class _Reference:
         self.actual = actual
         self.segments = segments
         self.max_segments = max_segments
+        self.max_features = max_features
         self.profiles: dict[ProfileKey, Profile] = {}
         self.known: defaultdict[int, set[Segment]] = defaultdict(set)
         self.parts = 0
@@ -119,23 +143,27 @@ class _Reference:
             for output, name in (("prediction", self.prediction), ("actual", self.actual))
             if name is not None
         }
-        apart = {self.timestamp, self.prediction, self.actual}
-        features = {name: batch.column(name) for name in batch.arrays if name not in apart}
+        names = self.features_of(batch)
+        features = {name: batch.column(name) for name in names[: self.max_features]}
         for start, segment, rows in self._groups(batch):
             profile = self._profile(start, segment)
+            profile.admit(names)
             hashes = np.zeros(len(rows), dtype=np.uint64)
             for name, column in features.items():
                 hashes += _fold(profile.features, name, column, rows) * name_weights((name,))[0]
             for name, column in outputs.items():
                 _fold(profile.outputs, name, column, rows)
-            read = {name: column.numbers(rows) for name, column in features.items()}
-            together = {name: numbers for name, numbers in read.items() if numbers is not None}
+            together = _first_numbers(features, rows)
             if len(together) > 1:
                 profile.fold_together(tuple(together), np.array(list(together.values())))
             profile.rows += len(rows)
             add_row_hashes(profile, hashes)
             if (actual := profile.outputs.get("actual")) is not None:
                 profile.actuals, actual.missing = actual.present, 0
+
+    def features_of(self, batch: Batch) -> list[str]:
+        """The names of the batch's features, sorted."""
+        return sorted(batch.arrays.keys() - {self.timestamp, self.prediction, self.actual})
 
     def take(self, *, keep: int) -> Iterator[dict[str, Any]]:
         """Documents of the profiles beyond `keep`, the earliest first; they are kept no longer."""
@@ -171,7 +199,17 @@ class _Reference:
             else:
                 segment = OTHER_SEGMENT
         key = ProfileKey(REFERENCE_HOST, self.model, self.version, segment, start, self.window_seconds)
-        return self.profiles.setdefault(key, Profile())
+        return self.profiles.setdefault(key, Profile(self.max_features))
+
+
+def _first_numbers(features: dict[str, Column], rows: Rows) -> dict[str, Numbers]:
+    """The values of the features of which it is counted how they move together, the first by name."""
+    found: dict[str, Numbers] = {}
+    for name, column in features.items():
+        numbers = column.numbers(rows) if len(found) < FEATURES_MAX else None
+        if numbers is not None and np.isfinite(numbers).any():
+            found[name] = numbers
+    return found
 
 
 def _fold(profiles: dict[str, FeatureProfile], name: str, column: Column, rows: Rows) -> Hashes:

@@ -21,6 +21,9 @@ from modelward_agent.profile.columns import (
 from modelward_agent.profile.fold import Numbers
 
 BATCH_ROWS = 1 << 16
+BATCH_VALUES = 1 << 23
+"""At most so many rows, and values, are taken up at once: 64 MiB as numbers, however wide the table is."""
+
 _CSV_BLOCK = 8 << 20
 
 _NULL_WORDS = ("", "NA", "N/A", "#N/A", "null", "NULL", "None")
@@ -106,7 +109,7 @@ _YEAR_2200 = 7_258_118_400.0
 
 
 def read_batches(path: Path, wanted: Collection[str], excluded: Collection[str], types: Types) -> Iterator[Batch]:
-    """The file's rows, about `BATCH_ROWS` at a time, without the excluded columns.
+    """The file's rows, at most `BATCH_ROWS` at a time, without the excluded columns.
 
     Parquet, or CSV (also `.tsv`, `.gz`, `.bz2`, `.zst`) with a header line. Raises `TableError`, also when one of the
     `wanted` or overridden columns is not there.
@@ -153,7 +156,8 @@ def _parquet_batches(path: Path, names: list[str], _: Types) -> Iterator[Any]:
     from pyarrow import parquet
 
     with parquet.ParquetFile(path) as file:
-        yield from file.iter_batches(batch_size=BATCH_ROWS, columns=names)
+        rows = max(1, min(BATCH_ROWS, BATCH_VALUES // max(1, len(names))))
+        yield from file.iter_batches(batch_size=rows, columns=names)
 
 
 def _csv_options(path: Path) -> dict[str, Any]:
