@@ -60,6 +60,14 @@ def test_a_run_that_fails_is_counted_and_logged_and_the_service_goes_on(
     assert service.run()
 
 
+def test_the_hour_that_comes_twice_has_one_backup(settings: BackupSettings) -> None:
+    service = BackupService(settings.model_copy(update={"at": time(2, 30), "time_zone": "Europe/Berlin"}))
+    (job,) = service._scheduler.get_jobs()
+    first = job.trigger.get_next_fire_time(None, datetime(2026, 10, 24, 12, tzinfo=UTC))
+    assert first == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
+    assert job.trigger.get_next_fire_time(first, first) == datetime(2026, 10, 26, 1, 30, tzinfo=UTC)
+
+
 def test_after_a_start_the_newest_backup_is_known(settings: BackupSettings) -> None:
     moment = datetime(2031, 5, 4, 1, tzinfo=UTC)
     with Shelf(settings.folder).writing(moment) as (file, _):

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -23,6 +23,7 @@ from modelward_agent.durations import format_duration
 from modelward_collector.checks.result import CheckKind, CheckResult, Status, worst
 from modelward_collector.clock import Clock
 from modelward_collector.context import Entry
+from modelward_collector.crontab import Crontab, CrontabTrigger
 from modelward_collector.engine import Engine
 from modelward_collector.lease import RENEW_EVERY_SECONDS, Lease
 from modelward_collector.metrics import Metrics
@@ -68,7 +69,8 @@ class _Line:
     """What is known of one (model, check); changed only under the scheduler's lock."""
 
     schedule: Schedule
-    trigger: IntervalTrigger | CronTrigger
+    zone: str
+    trigger: IntervalTrigger | CrontabTrigger
     added: datetime
     last_run: datetime | None = None
     last_success: datetime | None = None
@@ -84,16 +86,26 @@ class _Line:
 
     def describe(self) -> str:
         if self.schedule.cron is not None:
-            return f"cron {self.schedule.cron}"
+            return f"cron {self.schedule.cron}" + (f" in {self.zone}" if self.zone != "UTC" else "")
         assert self.schedule.every is not None
         return f"every {format_duration(self.schedule.every)}"
 
     def interval(self, at: datetime) -> timedelta:
-        if isinstance(self.trigger, IntervalTrigger):
-            return timedelta(seconds=self.trigger.interval_length)
-        first = self.trigger.get_next_fire_time(None, at)
-        second = first and self.trigger.get_next_fire_time(first, first)
-        return second - first if first and second else timedelta(days=1)
+        """From one run to the next; where they are not evenly apart, the mean of the two times around that moment."""
+        if isinstance(self.trigger, CrontabTrigger):
+            return self.trigger.interval(at)
+        return timedelta(seconds=self.trigger.interval_length)
+
+    @property
+    def succeeded(self) -> datetime:
+        """The last time all was well with it: its last success, or that it was added."""
+        return self.last_success or self.added
+
+    def missed(self, last: datetime, now: datetime) -> bool:
+        """Whether it should have run again since that run."""
+        if isinstance(self.trigger, CrontabTrigger):
+            return self.trigger.get_next_fire_time(last, last) <= now
+        return now - last > self.interval(last)
 
 
 class Scheduler:
@@ -235,19 +247,19 @@ class Scheduler:
     def sync(self) -> None:
         """Pick up models that are new, changed or gone."""
         self._registry.poll()
-        wanted: dict[Key, Schedule] = {}
+        wanted: dict[Key, tuple[Schedule, str]] = {}
         for spec in self._registry.specs():
             for check in CheckKind:
                 schedule = schedule_of(spec, check)
                 if schedule.enabled:
-                    wanted[(spec.model, check)] = schedule
+                    wanted[(spec.model, check)] = (schedule, spec.timezone)
         with self._lock:
             for key in self._lines.keys() - wanted.keys():
                 self._remove(key)
-            for key, schedule in wanted.items():
+            for key, (schedule, zone) in wanted.items():
                 line = self._lines.get(key)
-                if line is None or _timing(line.schedule) != _timing(schedule):
-                    self._add(key, schedule, line)
+                if line is None or _timing(line.schedule, line.zone) != _timing(schedule, zone):
+                    self._add(key, schedule, zone, line)
 
     def _remove(self, key: Key) -> None:
         del self._lines[key]
@@ -257,8 +269,8 @@ class Scheduler:
             if job is not None:
                 job.remove()
 
-    def _add(self, key: Key, schedule: Schedule, before: _Line | None) -> None:
-        line = _Line(schedule, self._trigger(key, schedule), self._clock.now())
+    def _add(self, key: Key, schedule: Schedule, zone: str, before: _Line | None) -> None:
+        line = _Line(schedule, zone, self._trigger(key, schedule, zone), self._clock.now())
         if before is not None:
             line.last_run, line.last_success = before.last_run, before.last_success
             line.last_status, line.last_duration = before.last_status, before.last_duration
@@ -274,7 +286,7 @@ class Scheduler:
         now = self._clock.now()
         if line.last_run is None:
             soon = now + self._first_run_after
-        elif now - line.last_run > line.interval(now):
+        elif line.missed(line.last_run, now):
             soon = now
         else:
             return
@@ -299,9 +311,9 @@ class Scheduler:
         if line.pause < line.interval(now):
             self._run_soon(key, now + line.pause)
 
-    def _trigger(self, key: Key, schedule: Schedule) -> IntervalTrigger | CronTrigger:
+    def _trigger(self, key: Key, schedule: Schedule, zone: str) -> IntervalTrigger | CrontabTrigger:
         if schedule.cron is not None:
-            return CronTrigger.from_crontab(schedule.cron, timezone=UTC)
+            return CrontabTrigger(Crontab.parse(schedule.cron), ZoneInfo(zone))
         assert schedule.every is not None
         every = schedule.every
         if self._clock.replays:
@@ -460,12 +472,15 @@ class Scheduler:
             return [self._entry(key, line, now) for key, line in lines]
 
     def intervals(self) -> dict[Key, timedelta]:
-        """How long it is between two runs of each check, on the wall clock; of a replay that cannot be said."""
+        """How long it is between two runs of each check, on the wall clock; of a replay that cannot be said.
+
+        Of a cron schedule around the last success: a check is late two intervals after that, wherever its runs are
+        evenly apart or not.
+        """
         if self._clock.replays:
             return {}
-        now = self._clock.now()
         with self._lock:
-            return {key: line.interval(now) for key, line in self._lines.items()}
+            return {key: line.interval(line.succeeded) for key, line in self._lines.items()}
 
     def _entry(self, key: Key, line: _Line, now: datetime) -> Entry:
         model, check = key
@@ -484,14 +499,14 @@ class Scheduler:
         )
 
     def _overdue(self, line: _Line, now: datetime) -> bool:
-        since = line.last_success or line.added
+        since = line.succeeded
         if self._clock.replays:
             # A fast replay is always some way behind; what matters is that it gets on.
             stalled = time.monotonic() - self._ran_at > STALLED_AFTER_SECONDS
             if line.due is None or not (line.last_error or stalled):
                 return False
             since = line.last_success or line.due
-        return now - since > 2 * line.interval(now) + GRACE
+        return now - since > 2 * line.interval(since) + GRACE
 
     def _next_run(self, key: Key) -> datetime | None:
         names = (f"{key[1]} {key[0]}", f"first {key[1]} {key[0]}")
@@ -518,7 +533,7 @@ class _ScheduleSeries(Collector):
             upkeep.add_metric((name,), moment.timestamp())
         yield upkeep
         interval = GaugeMetricFamily(
-            "modelward_check_interval_seconds", "Time between two runs of a check.", labels=("model", "check")
+            "modelward_check_interval_seconds", "Time between two runs of a check, around its last success.", labels=("model", "check")
         )
         for (model, check), length in self._scheduler.intervals().items():
             interval.add_metric((model, check), length.total_seconds())
@@ -539,8 +554,8 @@ def schedule_of(spec: ModelSpec, check: CheckKind) -> Schedule:
     return schedule
 
 
-def _timing(schedule: Schedule) -> tuple[object, ...]:
-    return (schedule.every, schedule.cron)
+def _timing(schedule: Schedule, zone: str) -> tuple[object, ...]:
+    return (schedule.every, schedule.cron, schedule.cron and zone)
 
 
 def _share(key: Key) -> float:

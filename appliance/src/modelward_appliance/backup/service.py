@@ -11,13 +11,13 @@ from types import FrameType
 from zoneinfo import ZoneInfo
 
 from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.cron import CronTrigger
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 
 from modelward_appliance.backup.errors import BackupError
 from modelward_appliance.backup.settings import BackupSettings, MetricsSettings
 from modelward_appliance.backup.shelf import Shelf
 from modelward_appliance.backup.take import take
+from modelward_collector.crontab import Crontab, CrontabTrigger
 
 logger = logging.getLogger("modelward.backup")
 
@@ -58,7 +58,7 @@ class BackupService:
         self._scheduler = BackgroundScheduler(timezone=zone, daemon=True)
         self._scheduler.add_job(
             self.run,
-            CronTrigger(hour=settings.at.hour, minute=settings.at.minute, timezone=zone),
+            CrontabTrigger(Crontab.parse(f"{settings.at.minute} {settings.at.hour} * * *"), zone),
             coalesce=True,
             max_instances=1,
             misfire_grace_time=_LATE_SECONDS,
