@@ -24,7 +24,8 @@ class Entry:
     """One line of the schedule: when a check of a model runs, and how its last run went.
 
     `overdue` is True when no run has succeeded for two intervals and a grace; `last_error` is "" unless the last run
-    failed. `schedule` reads `every 1h`, or `cron 0 6 * * * in Europe/Berlin`. A disabled check has no entry. Times are of the `Clock`.
+    failed. `schedule` reads `every 1h`, or `cron 0 6 * * * in Europe/Berlin`. A disabled check has no entry. Times are
+    of the `Clock`.
     """
 
     model: str

@@ -533,7 +533,7 @@ class _ScheduleSeries(Collector):
             upkeep.add_metric((name,), moment.timestamp())
         yield upkeep
         interval = GaugeMetricFamily(
-            "modelward_check_interval_seconds", "Time between two runs of a check, around its last success.", labels=("model", "check")
+            "modelward_check_interval_seconds", "Time between two runs of a check.", labels=("model", "check")
         )
         for (model, check), length in self._scheduler.intervals().items():
             interval.add_metric((model, check), length.total_seconds())
