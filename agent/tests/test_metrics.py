@@ -18,6 +18,7 @@ from agent.tests.bulk_server import BulkServer, wait_for
 from modelward_agent.daemon import Agent
 from modelward_agent.metrics import AgentMetrics
 from modelward_agent.profile.fold import Tally
+from modelward_agent.shown import ShownVersions
 from tests.servers.certificates import Authority
 
 
@@ -91,6 +92,87 @@ def test_the_number_of_series_is_bounded() -> None:
     assert samples["modelward_feature_missing_total", "m0", "other"] == 7
     assert samples["modelward_feature_missing_total", "other", "other"] == 80
     assert sum(1 for name, *_ in samples if name == "modelward_feature_missing_total") == 2 * 4 + 1
+
+
+def series_of(metrics: AgentMetrics, name: str) -> dict[tuple[str, ...], float]:
+    return {
+        tuple(sample.labels.values()): sample.value
+        for family in metrics.collect()
+        for sample in family.samples
+        if sample.name == name
+    }
+
+
+def predicted(*versions: tuple[str, str]) -> Tally:
+    tally = Tally()
+    for pair in versions:
+        tally.predictions[pair] += 1
+    return tally
+
+
+def test_a_flood_of_versions_takes_no_series_from_other_models() -> None:
+    metrics = AgentMetrics(max_models=10, max_features=3)
+    for number in range(1000):
+        metrics.add(predicted(("flooded", f"2026-07-01T00:00:{number}")))
+    metrics.add(predicted(("calm", "1"), ("calm", "2")))
+    shown = series_of(metrics, "modelward_predictions_total")
+    assert shown["calm", "1"] == shown["calm", "2"] == 1
+    assert shown["flooded", "other"] == 990
+    assert len(shown) <= 11
+
+
+def test_an_idle_version_gives_its_series_to_a_new_one() -> None:
+    now = 0.0
+    gone: list[tuple[str, str]] = []
+    versions = ShownVersions(3, gone.append, lambda: now)
+    for number in range(20):
+        now = number * 3600.0
+        assert versions.shown(("deployed", f"{number}")) == ("deployed", f"{number}")
+        assert versions.shown(("steady", "1")) == ("steady", "1")
+    assert gone == [("deployed", f"{number}") for number in range(18)]
+
+
+def test_what_is_shown_no_longer_leaves_nothing_behind() -> None:
+    metrics = AgentMetrics(max_models=2, max_features=3)
+    business = {"model": "b", "version": "1", "event": "sold", "value": 1.0, "currency": "EUR"}
+    metrics.add(predicted(("a", "1")))
+    tally = predicted(("b", "1"), ("b", "2"), ("b", "3"))
+    tally.missing["b", "x"] = 1
+    tally.business.append(business)
+    metrics.add(tally)
+    metrics._forget(("b", "1"))
+    assert not any(key[:2] == ("b", "1") for key in series_of(metrics, "modelward_business_value_total"))
+
+
+def test_labels_are_short_and_still_tell_apart() -> None:
+    metrics = AgentMetrics(max_models=10, max_features=10)
+    tally = predicted(("m", "1"))
+    for number in range(2):
+        tally.missing["m", "long" * 1000 + str(number)] = 1 + number
+    metrics.add(tally)
+    shown = series_of(metrics, "modelward_feature_missing_total")
+    assert sorted(shown.values()) == [1, 2]
+    assert all(len(feature) == 200 for _, feature in shown)
+
+
+def test_what_is_beyond_the_bounds_is_said_once_and_shown(
+    tmp_path: Path, server: BulkServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = configuration(tmp_path, server, metrics={"listen": "127.0.0.1:0"}, max_features=2, max_versions=2)
+    row = {"a": 1, "b": 2, "c": 3, "d": 4}
+    path = append(recorder_file(config), lines(prediction(0, features=row)))
+    with running(config) as agent:
+        wait_for(lambda: scraped(agent).get("modelward_features_beyond_limit") == {("fraud",): 2})
+        append(path, lines(*(prediction(n, features=row, version=f"v{n}") for n in range(1, 6))))
+        wait_for(lambda: ("fraud", "other") in scraped(agent)["modelward_predictions_total"])
+        assert agent.status()["features_beyond_limit"] == {"fraud": 2}
+    said = [record.message for record in caplog.records if record.message.startswith("fraud: it has")]
+    assert [message.partition("; ")[0] for message in said] == [
+        "fraud: it has 4 features or more",
+        "fraud: it has more than 2 versions with traffic in an hour",
+    ]
+    assert "max_features in agent.yml" in said[0]
+    assert "max_versions in agent.yml" in said[1]
 
 
 def test_tls_and_a_password_keep_others_out(tmp_path: Path, server: BulkServer, authority: Authority) -> None:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import parquet
 
+from modelward_agent.cli import main
 from modelward_agent.journal.parse import Kind, Record
 from modelward_agent.profile import Profile, from_bytes, merged, to_bytes
 from modelward_agent.profile.fold import Folder, Tally
+from modelward_agent.profile.reference import profile_file
+from modelward_agent.profile.table import Types, read_batches
+from modelward_agent.profile.wire import profile_of_document
 
 AT = 1_760_000_000.0
 
@@ -102,3 +110,66 @@ def test_so_many_columns_are_profiled_by_default(width: int) -> None:
     [(_, profile)] = folder.take()
     assert set(profile.features) == set(row)
     assert (profile.beyond, tally.features_beyond_limit) == (0, {})
+
+
+def of_versions(folder: Folder, versions: Sequence[str], at: float = AT) -> Counter[str]:
+    tally = folder.fold([Record(Kind.PREDICTION, at, {"model": "m", "version": v, "features": {}}) for v in versions])
+    assert bool(tally.versions_beyond_limit) == (("m", "other") in tally.predictions)
+    rows = Counter({key.version: profile.rows for key, profile in folder.take()})
+    assert rows == {version: count for (_, version), count in tally.predictions.items()}
+    return rows
+
+
+def test_a_version_for_each_request_is_one_version() -> None:
+    folder = Folder("host", max_versions=3)
+    assert of_versions(folder, [f"{n}" for n in range(1000)]) == {"0": 1, "1": 1, "2": 1, "other": 997}
+    assert of_versions(folder, ["1", "new"]) == {"1": 1, "other": 1}
+
+
+def test_a_new_deployment_is_told_apart_however_many_there_were_before() -> None:
+    folder = Folder("host", max_versions=3)
+    for number in range(50):
+        rows = of_versions(folder, [f"v{number}", "steady"], AT + 3600 * number)
+        assert rows == {f"v{number}": 1, "steady": 1}
+
+
+def table(path: Path, width: int, rows: int = 40) -> Path:
+    values = np.random.default_rng(1).normal(size=(rows, width)).round(3)
+    parquet.write_table(pa.table({f"f{i}": values[:, i] for i in range(width)}), path)
+    return path
+
+
+@pytest.mark.parametrize(("width", "most"), [(2_500, 5_000), (5_000, 5_000), (60, 50)])
+def test_a_reference_and_the_traffic_of_the_same_columns_have_the_same_features(
+    tmp_path: Path, width: int, most: int
+) -> None:
+    path = table(tmp_path / "rows.parquet", width)
+    warnings: list[str] = []
+    [document] = profile_file(path, model="wide", max_features=most, warn=warnings.append)
+    reference = profile_of_document(document)
+    traffic, _ = folded(parquet.read_table(path).to_pylist(), 17, most)
+    assert counts(reference) == counts(traffic)
+    assert (reference.max_features, reference.beyond) == (traffic.max_features, traffic.beyond)
+    assert len(warnings) == (1 if width > most else 0)
+
+
+def test_profiling_a_file_says_once_what_it_leaves_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, output = table(tmp_path / "rows.parquet", 60), tmp_path / "reference.jsonl"
+    arguments = ["profile", str(path), "--model", "m", "-o", str(output)]
+    assert main([*arguments, "--max-features", "50"]) == 0
+    assert capsys.readouterr().err == (
+        f"modelward: {path}: of 60 features the last 10 by name, from 'f54' on, are left out; --max-features N "
+        "profiles more, up to 10,000 (set max_features in agent.yml alike), --exclude fewer\n"
+    )
+    assert main([*arguments, "--max-features", "0"]) == 2
+    assert "--max-features 0: write a number from 1 to 10000" in capsys.readouterr().err
+    assert main(arguments) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_wide_table_is_read_in_few_rows_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("modelward_agent.profile.table.BATCH_VALUES", 500)
+    path = table(tmp_path / "rows.parquet", 50)
+    [document] = profile_file(path, model="wide")
+    assert profile_of_document(document).rows == 40
+    assert [batch.rows for batch in read_batches(path, (), (), Types())] == [10] * 4

@@ -19,12 +19,14 @@ from typing import Any
 import orjson
 
 from modelward_agent import __version__
+from modelward_agent.bounds import MAX_FEATURES, MOST_FEATURES
 from modelward_agent.durations import parse_duration
 from modelward_agent.settings import SettingsError
 
 DEFAULT_CONFIG = Path("/etc/modelward/agent.yml")
 
 _FILES_PRINTED = 20
+_MODELS_PRINTED = 5
 _STALE_SECONDS = 10.0
 
 _M_ARENA_MAX, _M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -8, -3, -1  # of malloc.h
@@ -80,10 +82,37 @@ def _add_profile(parser: argparse.ArgumentParser) -> None:
         "--timestamp", metavar="COLUMN", help="when a row was predicted; unset: all rows are one window"
     )
     parser.add_argument("--window", default="1d", help="length of the windows that show how rows usually vary")
-    parser.add_argument("--prediction", metavar="COLUMN")
+    parser.add_argument(
+        "--prediction", metavar="COLUMN", help="numbers, classes, {class: probability}, or lists (then with --class)"
+    )
+    parser.add_argument(
+        "--class",
+        dest="classes",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="of --prediction's lists of probabilities: once for each class, in their order",
+    )
+    parser.add_argument(
+        "--probability",
+        metavar="CLASS=COLUMN",
+        action="append",
+        default=[],
+        help="a column of a class's probabilities; once for each class, instead of --prediction",
+    )
     parser.add_argument("--actual", metavar="COLUMN")
     parser.add_argument("--segment", metavar="COLUMN", action="append", default=[], help="may be given several times")
     parser.add_argument("--exclude", metavar="COLUMN", action="append", default=[], help="not a feature")
+    parser.add_argument(
+        "--max-features",
+        type=int,
+        default=MAX_FEATURES,
+        metavar="N",
+        help="profile the first so many by name; as max_features in agent.yml, and with its default: %(default)s",
+    )
+    parser.add_argument("--separator", metavar="NAME", help="of CSV: comma, semicolon, tab, pipe or one character")
+    parser.add_argument("--decimal", default=".", metavar="MARK", help="of CSV: . or ,")
+    parser.add_argument("--encoding", default="utf-8", metavar="NAME", help="of CSV, for example cp1252 or utf-16")
     for kind in ("categorical", "numeric", "boolean"):
         what = f"a feature that is {kind} whatever it looks like"
         parser.add_argument(f"--{kind}", metavar="COLUMN", action="append", default=[], help=what)
@@ -234,6 +263,7 @@ def _status_text(status: dict[str, Any]) -> str:
         f"dropped      {counts['dropped']}",
         f"quarantined  {counts['quarantined']}",
         f"failures     {counts['failures']}",
+        f"left out     {_left_out(status)}",
         f"last error   {status['last_error'] or 'none'}",
     ]
     if status["files"]:
@@ -244,6 +274,15 @@ def _status_text(status: dict[str, Any]) -> str:
         if len(status["files"]) > _FILES_PRINTED:
             lines.append(f"… and {status['files_followed'] - _FILES_PRINTED} more; --json shows them")
     return "\n".join(lines)
+
+
+def _left_out(status: dict[str, Any]) -> str:
+    models = status.get("features_beyond_limit", {})
+    if not models:
+        return "no features"
+    counts = ", ".join(f"{count:,} or more of {model}" for model, count in list(models.items())[:_MODELS_PRINTED])
+    more = f", and of {len(models) - _MODELS_PRINTED} more models" if len(models) > _MODELS_PRINTED else ""
+    return f"{counts}{more}: features beyond max_features ({status['max_features']:,})"
 
 
 def _size(count: float) -> str:
@@ -258,8 +297,10 @@ def _size(count: float) -> str:
 
 
 def _profile(options: argparse.Namespace) -> int:
+    from modelward_agent.profile.answers import Prediction
     from modelward_agent.profile.reference import TableError, profile_file, write_reference
     from modelward_agent.profile.sample import Reservoir, sample_path, write_sample
+    from modelward_agent.profile.table import CsvFormat
 
     if not options.output.parent.is_dir():
         print(f"modelward: --output {options.output}: there is no folder {options.output.parent}", file=sys.stderr)
@@ -268,12 +309,15 @@ def _profile(options: argparse.Namespace) -> int:
         if not options.model.strip():
             raise ValueError("--model: write the model's name, as its Recorder has it")
         window = parse_duration(options.window)
+        if not 1 <= options.max_features <= MOST_FEATURES:
+            raise ValueError(f"--max-features {options.max_features}: write a number from 1 to {MOST_FEATURES}")
+        prediction = Prediction(options.prediction, tuple(options.classes), _probabilities(options.probability))
         sample = None
         if options.sample is not None:
             if options.sample < 1:
                 raise ValueError(f"--sample {options.sample}: write how many rows to keep, for example 20000")
             sample = Reservoir(
-                options.sample, prediction=options.prediction, actual=options.actual, timestamp=options.timestamp
+                options.sample, prediction=prediction, actual=options.actual, timestamp=options.timestamp
             )
         documents = profile_file(
             options.file,
@@ -281,14 +325,17 @@ def _profile(options: argparse.Namespace) -> int:
             version=options.version,
             timestamp=options.timestamp,
             window_seconds=round(window.total_seconds()),
-            prediction=options.prediction,
+            prediction=prediction,
             actual=options.actual,
             segments=options.segment,
             exclude=options.exclude,
             categorical=options.categorical,
             numeric=options.numeric,
             boolean=options.boolean,
+            max_features=options.max_features,
+            written=CsvFormat(options.separator, options.decimal, options.encoding),
             sample=sample,
+            warn=lambda text: print(f"modelward: {text}", file=sys.stderr),
         )
         written = write_reference(options.output, documents)
         if sample is not None:
@@ -303,3 +350,14 @@ def _profile(options: argparse.Namespace) -> int:
     if sample is not None:
         print(f"modelward: {sample_path(options.output)}: a sample of {len(sample)} labelled rows")
     return 0
+
+
+def _probabilities(given: Sequence[str]) -> dict[str, str]:
+    """The class of each column, of `CLASS=COLUMN`; the last = separates them, since a class may have one."""
+    found = {}
+    for text in given:
+        name, separator, column = text.rpartition("=")
+        if not separator or not name or not column:
+            raise ValueError(f"--probability {text!r}: write CLASS=COLUMN, for example fraud=p_fraud")
+        found[column] = name
+    return found

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from modelward_agent.bounds import MAX_FEATURES, MAX_VERSIONS, MOST_FEATURES
 from modelward_agent.durations import Duration, format_duration
 from modelward_agent.logfilters.filters import LogFilter
 from modelward_agent.logfilters.pattern import check_pattern
@@ -284,6 +285,14 @@ class AgentConfig(_Strict):
     elasticsearch: Elasticsearch
     metrics: Metrics = Metrics()
     events: Events = Events()
+    max_features: Annotated[int, Field(ge=1, le=MOST_FEATURES)] = Field(
+        MAX_FEATURES, description="of a model's features the first so many by name are profiled"
+    )
+    max_versions: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        MAX_VERSIONS,
+        description="versions of one model that are told apart, of those with traffic in the last hour; the rest is "
+        "profiled as the version `other`",
+    )
     heartbeat_interval: Annotated[Duration, AfterValidator(_at_most_a_day)] = timedelta(seconds=30)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

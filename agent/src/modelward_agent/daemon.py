@@ -24,6 +24,7 @@ from typing import Any
 import orjson
 
 from modelward_agent import __version__
+from modelward_agent.bounds import MOST_FEATURES, OTHER_VERSION
 from modelward_agent.config import AgentConfig, Log, LogFormat
 from modelward_agent.journal.checkpoint import ASIDE, FileKeys, Offsets, Shipped, StateError, key_host
 from modelward_agent.journal.follow import READ_BYTES, STEP_BYTES, Block, Followed, FollowedFile, Follower
@@ -168,9 +169,15 @@ class Agent:
             self._lost,
             self._handover.changed,
         )
-        self._folder = Folder(config.host, int(config.window.total_seconds()))
+        self._folder = Folder(
+            config.host,
+            int(config.window.total_seconds()),
+            max_features=config.max_features,
+            max_versions=config.max_versions,
+        )
         self._log_counts = LogCounts(folder, config.metrics.max_models)
         self._starts: set[int] = set()
+        self._said: set[tuple[str, str]] = set()
         self._pending: _Pending | None = None
         self._files: tuple[FollowedFile, ...] = ()
         self._errors: dict[str, str] = {}
@@ -361,7 +368,9 @@ class Agent:
             for offset, until, record in zip(entries.offsets, ends, entries.records, strict=True):
                 if isinstance(record, Malformed):
                     self._keep(file, start + offset, record, block.data[offset:until].rstrip(b"\n"))
-        self.metrics.add(self._fold_records(file, good))
+        tally = self._fold_records(file, good)
+        self.metrics.add(tally)
+        self._say_left_out(tally)
         self._events += len(good)
         offsets = [start + offset for offset in entries.offsets]
         self._count_logs(file, offsets, entries.records)
@@ -373,6 +382,29 @@ class Agent:
             self._patience(),
         )
         return True
+
+    def _say_left_out(self, tally: Tally) -> None:
+        limit = self.config.max_features
+        for model, count in tally.features_beyond_limit.items():
+            self._say_once(
+                model,
+                "features",
+                f"it has {limit + count:,} features or more; the first {limit:,} by name are profiled, the others are "
+                f"not watched. Raise max_features in agent.yml (up to {MOST_FEATURES:,}), or record fewer",
+            )
+        for model in tally.versions_beyond_limit:
+            self._say_once(
+                model,
+                "versions",
+                f"it has more than {self.config.max_versions:,} versions with traffic in an hour; the rest is profiled "
+                f'as version "{OTHER_VERSION}". Give as version what changes with a deployment, not with a request, or '
+                "raise max_versions in agent.yml",
+            )
+
+    def _say_once(self, model: str, what: str, message: str) -> None:
+        if (model, what) not in self._said and len(self._said) < 2 * self.config.metrics.max_models:
+            self._said.add((model, what))
+            _log.warning("%s: %s", model, message)
 
     def _count_logs(self, file: FollowedFile, offsets: list[int], records: Sequence[Record | Malformed]) -> None:
         first = bisect_left(offsets, self._log_counts.counted(file.key))
@@ -442,6 +474,8 @@ class Agent:
             total.actuals += tally.actuals
             total.business += tally.business
             total.stages += tally.stages
+            total.features_beyond_limit |= tally.features_beyond_limit
+            total.versions_beyond_limit |= tally.versions_beyond_limit
         return total
 
     def _keep(self, file: FollowedFile, offset: int, malformed: Malformed, line: bytes) -> None:
@@ -658,6 +692,8 @@ class Agent:
             "dropped": dict(self.metrics.dropped),
             "quarantined": dict(self.metrics.quarantined),
             "failures": dict(snapshot.failures),
+            "max_features": self.config.max_features,
+            "features_beyond_limit": self.metrics.features_beyond_limit,
             "last_error": self.last_error,
             "files_followed": len(files),
             "files": [
@@ -696,12 +732,13 @@ class Agent:
             self._errors["reload"] = "the new configuration cannot be used; run modelward-agent check-config"
             return
         self._errors.pop("reload", None)
-        for name in ("host", "state", "window", "journal.path", "metrics"):
+        for name in ("host", "state", "window", "max_features", "max_versions", "journal.path", "metrics"):
             old, new = _value(self.config, name), _value(config, name)
             if old != new:
                 _log.warning("reload: %s stays %s until the agent is restarted", name, old)
         journal = config.journal.model_copy(update={"path": self.config.journal.path})
-        kept = {name: getattr(self.config, name) for name in ("host", "state", "window", "metrics")}
+        fixed = ("host", "state", "window", "max_features", "max_versions", "metrics")
+        kept = {name: getattr(self.config, name) for name in fixed}
         self.config = config.model_copy(update={**kept, "journal": journal})
         self._follower.logs = _followed(self.config)
         self._filter_logs(self.config)

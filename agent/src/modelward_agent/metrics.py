@@ -25,10 +25,12 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from modelward_agent import __version__
+from modelward_agent.bounds import label
 from modelward_agent.config import Metrics
 from modelward_agent.logfilters.filters import LogFilter
 from modelward_agent.profile.fold import Tally
 from modelward_agent.settings import read_secret
+from modelward_agent.shown import ShownVersions
 from modelward_agent.told import OTHER, BusinessSeries, StageSeries
 
 _log = logging.getLogger(__name__)
@@ -68,13 +70,14 @@ class AgentMetrics(Collector):
         self.max_models = max_models
         self.max_features = max_features
         self._lock = threading.Lock()
-        self._models: set[Pair] = set()
+        self._versions = ShownVersions(max_models, self._forget)
         self._features: dict[str, set[str]] = {}
         self._predictions: Counter[Pair] = Counter()
         self._errors: Counter[Pair] = Counter()
         self._actuals: Counter[Pair] = Counter()
         self._missing: Counter[Pair] = Counter()
         self._latencies: dict[Pair, _Latencies] = {}
+        self.features_beyond_limit: dict[str, int] = {}
         self._business = BusinessSeries()
         self._stages = StageSeries()
         self.quarantined: Counter[str] = Counter()
@@ -101,6 +104,9 @@ class AgentMetrics(Collector):
                 self._observe(self._model(pair), np.array(milliseconds) / 1_000)
             for (model, feature), count in tally.missing.items():
                 self._missing[self._feature(model, feature)] += count
+            for model, count in tally.features_beyond_limit.items():
+                name = self._known_model(model)
+                self.features_beyond_limit[name] = max(count, self.features_beyond_limit.get(name, 0))
             self._business.add(tally.business, self._model)
             self._stages.add(tally.stages)
 
@@ -116,13 +122,28 @@ class AgentMetrics(Collector):
             self.lost_bytes[reason] += lost_bytes
 
     def _model(self, pair: Pair) -> Pair:
-        if pair not in self._models:
-            if len(self._models) >= self.max_models:
-                return (OTHER, OTHER)
-            self._models.add(pair)
-        return pair
+        model, version = pair
+        return self._versions.shown((label(model), label(version)))
+
+    def _known_model(self, model: str) -> str:
+        model = label(model)
+        return model if model in self._versions.models() else OTHER
+
+    def _forget(self, pair: Pair) -> None:
+        """Show a version no longer, and when it was its model's last, nothing of the model."""
+        model = pair[0]
+        gone = {pair} if model in self._versions.models() else {pair, (model, OTHER)}
+        for counts in (self._predictions, self._errors, self._actuals, self._latencies):
+            for one in gone:
+                counts.pop(one, None)
+        self._business.forget(gone)
+        if len(gone) > 1:
+            self.features_beyond_limit.pop(model, None)
+            for feature in (*self._features.pop(model, ()), OTHER):
+                self._missing.pop((model, feature), None)
 
     def _feature(self, model: str, feature: str) -> Pair:
+        model, feature = label(model), label(feature)
         known = self._features.get(model)
         if known is None:
             if len(self._features) >= self.max_models:
@@ -168,6 +189,14 @@ class AgentMetrics(Collector):
             cumulative = np.cumsum(latencies.counts).tolist()
             histogram.add_metric(pair, list(zip(bounds, cumulative, strict=True)), latencies.seconds)
         families.append(histogram)
+        beyond = GaugeMetricFamily(
+            "modelward_features_beyond_limit",
+            "Features, at least, that are not profiled since there are more than max_features.",
+            labels=("model",),
+        )
+        for model, count in self.features_beyond_limit.items():
+            beyond.add_metric((model,), count)
+        families.append(beyond)
         return families
 
     def _of_told(self) -> list[Metric]:
@@ -200,10 +229,10 @@ class AgentMetrics(Collector):
             "modelward_log_matches", "Log and error entries that a filter matched.", labels=("filter", "model")
         )
         matches = self.log_matches
-        models = {"", *(model for model, _ in self._models), *(model for _, model in matches)}
+        models = {"", *self._versions.models(), *(model for _, model in matches)}
         for one in self.log_filters:
             for model in sorted(models if one.model is None else {one.model}):
-                family.add_metric((one.name, model), matches.get((one.name, model), 0))
+                family.add_metric((one.name, label(model)), matches.get((one.name, model), 0))
         return family
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -54,6 +54,13 @@ class BusinessSeries:
             self._events[key] += 1
             self._above[key] = self._above.get(key, 0.0) + max(value, 0.0)
             self._below[key] = self._below.get(key, 0.0) + max(-value, 0.0)
+
+    def forget(self, versions: Collection[tuple[str, str]]) -> None:
+        """Show these model versions no longer."""
+        for version in versions:
+            for kind in (*self._known.pop(version, ()), (OTHER, OTHER)):
+                for sums in (self._events, self._above, self._below):
+                    sums.pop((*version, *kind), None)
 
     def _kind(self, model: tuple[str, str], kind: tuple[str, str]) -> tuple[str, str]:
         known = self._known.setdefault(model, set())

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import struct
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modelward_agent.bounds import MAX_FEATURES
+from modelward_agent.bounds import MAX_FEATURES, MAX_VERSIONS, OTHER_VERSION
 from modelward_agent.journal.parse import FLOAT_WORDS, Kind, Record
 from modelward_agent.profile.feature import FeatureProfile
 from modelward_agent.profile.profile import OTHER_SEGMENT, Profile, ProfileKey, Segment
@@ -37,6 +37,8 @@ _DENSE_LAYOUTS = 4
 
 _FILLED = 2.0
 """Rows that differ are filled up with nulls when that makes at most so many times as many values."""
+
+_VERSION_IDLE_SECONDS = 3_600
 
 _NO_SEGMENT: Segment = ()
 _NUMBERS = frozenset({float, int})
@@ -55,8 +57,9 @@ class Tally:
     """What one call of `Folder.fold` saw, for `/metrics`; keys are (model, version) or (model, feature).
 
     `latencies` are in milliseconds, in the records' order. `features_beyond_limit` is by model how many features at
-    least are left out of a profile because there are more than `max_features`. `business` are such lines as they were
-    written, `stages` those with their Unix time.
+    least are left out of a profile because there are more than `max_features`, `versions_beyond_limit` names models of
+    which some rows went to `OTHER_VERSION`. `business` are such lines as they were written, `stages` those with their
+    Unix time.
     """
 
     predictions: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -65,6 +68,7 @@ class Tally:
     latencies: defaultdict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
     missing: Counter[tuple[str, str]] = field(default_factory=Counter)
     features_beyond_limit: dict[str, int] = field(default_factory=dict)
+    versions_beyond_limit: set[str] = field(default_factory=set)
     business: list[dict[str, Any]] = field(default_factory=list)
     stages: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
 
@@ -80,17 +84,25 @@ class Folder:
     """Folds records into one profile for each (model, version, segment, window of event time).
 
     At most `max_segments` segments are told apart in a model's window, the rest goes to `OTHER_SEGMENT`; of a window's
-    features the first `max_features` by name are profiled, whatever comes first. Give it chunks of about a thousand
-    records: a chunk's columns are what is fast. Not thread-safe.
+    features the first `max_features` by name are profiled, whatever comes first. Of a model `max_versions` are told
+    apart, of those with traffic in the last hour of event time, the rest is `OTHER_VERSION`. Give it chunks of about a
+    thousand records: a chunk's columns are what is fast. Not thread-safe.
     """
 
     def __init__(
-        self, host: str, window_seconds: int = 60, max_segments: int = 64, max_features: int = MAX_FEATURES
+        self,
+        host: str,
+        window_seconds: int = 60,
+        max_segments: int = 64,
+        max_features: int = MAX_FEATURES,
+        max_versions: int = MAX_VERSIONS,
     ) -> None:
         self.host = host
         self.window_seconds = window_seconds
         self.max_segments = max_segments
         self.max_features = max_features
+        self.max_versions = max_versions
+        self._versions: defaultdict[str, dict[str, int]] = defaultdict(dict)
         self._windows: dict[ProfileKey, _Window] = {}
         self._segments: defaultdict[tuple[str, int], set[Segment]] = defaultdict(set)
         self.rows = 0
@@ -129,7 +141,7 @@ class Folder:
                 start = int(at // seconds) * seconds
                 end = start + seconds
                 segment = tuple(sorted(segment.items())) if segment else _NO_SEGMENT
-                batch = batches[model, version or "", segment, start]
+                batch = batches[model, self._version(model, version or "", start, tally), segment, start]
             if kind is prediction:
                 batch.predictions.append(document)
             elif kind is actual:
@@ -152,7 +164,33 @@ class Folder:
             taken.append((key, window.profile))
         self._windows, self.rows = {}, 0
         self._segments.clear()
+        self._forget_versions()
         return taken
+
+    def _version(self, model: str, version: str, start: int, tally: Tally) -> str:
+        """The version that rows of this window are counted in; the one that was seen longest ago gives way, if idle."""
+        known = self._versions[model]
+        latest = known.get(version)
+        if latest is None:
+            if len(known) >= self.max_versions:
+                oldest = min(known, key=known.__getitem__)
+                if start - known[oldest] < _VERSION_IDLE_SECONDS:
+                    tally.versions_beyond_limit.add(model)
+                    return OTHER_VERSION
+                del known[oldest]
+            latest = start
+        known[version] = max(latest, start)
+        return version
+
+    def _forget_versions(self) -> None:
+        """Models of which nothing came for long take no room."""
+        newest = max((start for known in self._versions.values() for start in known.values()), default=0)
+        for model in [
+            model
+            for model, known in self._versions.items()
+            if newest - max(known.values(), default=0) >= _VERSION_IDLE_SECONDS
+        ]:
+            del self._versions[model]
 
     def _window(self, model: str, version: str, segment: Segment, start: int) -> _Window:
         if segment:
