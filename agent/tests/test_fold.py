@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelward_agent.journal.parse import FLOAT_WORDS, Kind, Record
+from modelward_agent.journal.parse import Kind, Record
 from modelward_agent.profile import OTHER_SEGMENT, FeatureProfile, Profile, merged
 from modelward_agent.profile.fold import Folder
+from modelward_agent.values import FLOAT_WORDS
 
 AT = 1_782_909_296.5
 START = 1_782_909_240

@@ -14,9 +14,10 @@ from functools import lru_cache
 FLOAT_WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 """JSON has no such numbers, so these texts stand for them in features, predictions and actuals, and so in tables."""
 
-_MOMENT = re.compile(
-    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?: ?(?:Z|UTC|[+-]\d\d(?::?\d\d)?))?)?", re.ASCII
+MOMENT_PATTERN = (
+    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?: ?(?:Z|UTC|[+-]\d\d(?::?\d\d)?))?)?"
 )
+_MOMENT = re.compile(MOMENT_PATTERN, re.ASCII)
 _SHORTEST_MOMENT, _LONGEST_MOMENT = 10, 40
 
 _NUMERAL = re.compile(r"[+-]?(?:0|[1-9]\d*)(?:\.\d*)?(?:[eE][+-]?\d{1,3})?|[+-]?\.\d+", re.ASCII)
@@ -41,6 +42,11 @@ def moment_of(text: str) -> float | None:
     except ValueError:
         return None
     return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()
+
+
+def number_in_text(text: str) -> float | None:
+    """The number that a text in a feature stands for: a float that JSON lacks, or a moment; None of all others."""
+    return FLOAT_WORDS[text] if text in FLOAT_WORDS else moment_of(text)
 
 
 def number_of(text: str) -> float | None:
@@ -73,4 +79,5 @@ def class_of(name: str, *, loose: bool = False) -> str:
     if (known := _BOOLEANS.get(name)) is not None:
         return known
     value = number_of(name)
-    return name if value is None else number_name(value)
+    # Two long ids may be one float.
+    return name if value is None or abs(value) >= _EXACT else number_name(value)

@@ -5,7 +5,6 @@ Nothing here raises on any bytes. One line costs about 3 µs, nearly all of it t
 
 from __future__ import annotations
 
-import math
 import re
 import time
 from collections.abc import Callable, Iterable
@@ -16,6 +15,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from modelward_agent.values import FLOAT_WORDS
+
 MAX_LINE = 1 << 20
 """Longest line, in bytes, without its newline."""
 
@@ -24,9 +25,6 @@ MAX_NAME = 200
 
 MAX_ID = 512
 """Longest prediction id, in characters."""
-
-FLOAT_WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-"""JSON has no such numbers, so these strings stand for them in features, predictions and actuals."""
 
 OLDEST = datetime(1990, 1, 1, tzinfo=UTC).timestamp()
 FUTURE_SECONDS = 86_400.0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from modelward_agent.profile.feature import FeatureProfile
 from modelward_agent.profile.fold import FALSE_HASH, TRUE_HASH, Hashes, Numbers, hash_numbers, hash_text, hash_vectors
 from modelward_agent.profile.vector import VectorSketch
+from modelward_agent.values import number_in_text
 
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.intp]
@@ -71,10 +73,11 @@ class BooleanColumn:
 
 @dataclass(frozen=True, slots=True)
 class CategoryColumn:
-    """Strings by their position in `categories`, shape (n,); -1 where there is none."""
+    """Strings by their position in `categories`, shape (n,); -1 where there is none. `read` says which are numbers."""
 
     codes: NDArray[np.int64]
     categories: Sequence[str]
+    read: Callable[[str], float | None] = number_in_text
 
     def fold(self, feature: FeatureProfile, rows: Rows) -> Hashes:
         """Fold the values of these rows, and answer their hashes."""
@@ -84,7 +87,11 @@ class CategoryColumn:
         hashes = np.zeros(len(self.categories) + 1, dtype=np.uint64)  # the last, which -1 finds, stays 0
         if len(present):
             names = [self.categories[code] for code in present]
-            feature.update_counts(dict(zip(names, counts.tolist(), strict=True)))
+            texts = dict(zip(names, counts.tolist(), strict=True))
+            for name, number in [(name, number) for name in names if (number := self.read(name)) is not None]:
+                feature.update_numbers(np.full(texts.pop(name), number))
+            if texts:
+                feature.update_counts(texts)
             hashes[present] = [hash_text(name) for name in names]
         return hashes[codes]
 
@@ -159,3 +166,20 @@ def vector_column(lists: Sequence[Sequence[Any] | None]) -> VectorColumn:
         vectors[unusable] = 0.0
         other[unusable] = True
     return VectorColumn(vectors, missing, wrong, other)
+
+
+def json_values(column: Column) -> list[Any]:
+    """JSON values of numbers, booleans and categories; [] of a column of anything else, which is not sampled."""
+    if isinstance(column, CategoryColumn):
+        return column.texts()
+    if isinstance(column, BooleanColumn):
+        return [bool(v) if ok else None for v, ok in zip(column.values.tolist(), column.valid.tolist(), strict=True)]
+    if isinstance(column, NumberColumn):
+        return [_number(v) if ok else None for v, ok in zip(column.values.tolist(), column.valid.tolist(), strict=True)]
+    return []
+
+
+def _number(value: float) -> float | str:
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

@@ -21,10 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelward_agent.bounds import MAX_FEATURES, MAX_VERSIONS, OTHER_VERSION
-from modelward_agent.journal.parse import FLOAT_WORDS, Kind, Record
+from modelward_agent.journal.parse import Kind, Record
 from modelward_agent.profile.feature import FeatureProfile
 from modelward_agent.profile.profile import OTHER_SEGMENT, Profile, ProfileKey, Segment
 from modelward_agent.profile.vector import VectorSketch
+from modelward_agent.values import FLOAT_WORDS, number_in_text
 
 _PENDING_ROWS = 4096
 """Numbers of a feature that wait for its sketch; a sketch's update costs about 25 µs beside 20 ns a number."""
@@ -43,6 +44,7 @@ _VERSION_IDLE_SECONDS = 3_600
 _NO_SEGMENT: Segment = ()
 _NUMBERS = frozenset({float, int})
 _NUMBERS_AND_NULL = frozenset({float, int, type(None)})
+_NUMBERS_TEXTS_AND_NULL = frozenset({float, int, str, type(None)})
 _BOOLEANS_AND_NULL = frozenset({bool, type(None)})
 _UINT64 = np.uint64
 _OFFSET = _UINT64(0x9E3779B97F4A7C15)
@@ -217,7 +219,7 @@ class _Window:
         self.version = version
         self.profile = Profile(max_features)
         self.features = _Columns(self.profile.features)
-        self.outputs = _Columns(self.profile.outputs)
+        self.outputs = _Columns(self.profile.outputs, FLOAT_WORDS.get)  # a class may be named like a day
         self._together: defaultdict[tuple[str, ...], list[Numbers]] = defaultdict(list)
         self._together_rows = 0
 
@@ -322,6 +324,9 @@ class _Window:
                 if _BOOLEANS_AND_NULL.issuperset(map(type, values)):
                     booleans.append(name)
                     truths.append(np.array(values, dtype=np.float64))
+                elif (read := _numbers_in(values)) is not None:
+                    booleans.append(name)
+                    truths.append(read)
         if len(numeric) + len(booleans) > 1:
             self._wait_together((*numeric, *booleans), np.array(columns + truths))
         if numeric:
@@ -390,12 +395,18 @@ class _Window:
 
 
 class _Columns:
-    """Feature profiles by name, and the numbers that wait for their sketches."""
+    """Feature profiles by name, and the numbers that wait for their sketches.
 
-    __slots__ = ("_blocks", "_projected", "_with_null", "pending", "pending_rows", "profiles")
+    `read` says which texts are numbers.
+    """
 
-    def __init__(self, profiles: dict[str, FeatureProfile]) -> None:
+    __slots__ = ("_blocks", "_projected", "_read", "_with_null", "pending", "pending_rows", "profiles")
+
+    def __init__(
+        self, profiles: dict[str, FeatureProfile], read: Callable[[str], float | None] = number_in_text
+    ) -> None:
         self.profiles = profiles
+        self._read = read
         self.pending = 0
         self.pending_rows = 0
         self._blocks: defaultdict[tuple[str, ...], list[Numbers]] = defaultdict(list)
@@ -509,10 +520,8 @@ class _Columns:
         hashes = np.fromiter(
             map({text: hash_text(text) for text in counts}.__getitem__, strings), _UINT64, len(strings)
         )
-        for word, number in FLOAT_WORDS.items():
-            count = counts.pop(word, 0)
-            if count:
-                self._wait((name,), np.full((1, count), number))
+        for text in [text for text in counts if self._read(text) is not None]:
+            self._wait((name,), np.full((1, counts.pop(text)), self._read(text)))
         if counts:
             profile.update_counts(counts)
         return hashes
@@ -548,6 +557,16 @@ def _all_numbers(values: Sequence[Any]) -> bool:
     return types.count(float) == len(types) or _NUMBERS.issuperset(types)
 
 
+def _numbers_in(values: Sequence[Any]) -> Numbers | None:
+    """Numbers, texts that stand for numbers, and null as NaN, shape (n,); None when there is anything else."""
+    if not _NUMBERS_TEXTS_AND_NULL.issuperset(map(type, values)):
+        return None
+    read = {text: number_in_text(text) for text in {value for value in values if type(value) is str}}
+    if None in read.values():
+        return None
+    return np.array([read[value] if type(value) is str else value for value in values], dtype=np.float64)
+
+
 def _array(numbers: Sequence[float]) -> Numbers:
     """Numbers as an array, shape (n,); packing is twice as fast as numpy's own reading of a list."""
     return np.frombuffer(struct.pack(f"{len(numbers)}d", *numbers))
@@ -573,9 +592,9 @@ def hash_numbers(numbers: Numbers) -> Hashes:
 
 @lru_cache(maxsize=1 << 14)
 def hash_text(text: str) -> int:
-    """A hash of the string, the same in every process; a word for a number that JSON lacks hashes as that number."""
-    if text in FLOAT_WORDS:
-        return int(hash_numbers(np.array([FLOAT_WORDS[text]]))[0])
+    """A hash of the string, the same in every process; a text that stands for a number hashes as that number."""
+    if (number := number_in_text(text)) is not None:
+        return int(hash_numbers(np.array([number]))[0])
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 

@@ -101,15 +101,12 @@ class Profile:
             del self.features[name]
         self.beyond = max(self.beyond, beyond)
 
-    @property
-    def last_known(self) -> str | None:
-        """The last name, in the order of code points, of which the profile can tell; None when it can of every one."""
-        return max(self.features, default="") if self.beyond else None
-
-    def tells_of(self, name: str) -> bool:
-        """Whether a feature that is not in the profile was in no row, and not left out."""
-        last = self.last_known
-        return last is None or name <= last
+    def not_told_of(self, names: Iterable[str]) -> set[str]:
+        """Those of the names that may have been left out: whether any row had them, the profile does not tell."""
+        if not self.beyond:
+            return set()
+        last = max(self.features, default="")
+        return {name for name in names if name > last}
 
     def fold_together(self, names: Sequence[str], matrix: NDArray[np.float64]) -> None:
         """Fold rows of several features together, shape (names, rows); NaN where there is no value."""

@@ -18,13 +18,14 @@ import numpy as np
 import orjson
 
 from modelward_agent.bounds import MAX_FEATURES, MOST_FEATURES
+from modelward_agent.profile.answers import Prediction, answer_column
 from modelward_agent.profile.columns import Column, Rows
 from modelward_agent.profile.comoments import FEATURES_MAX
 from modelward_agent.profile.feature import FeatureProfile
 from modelward_agent.profile.fold import Hashes, Numbers, add_row_hashes, name_weights
 from modelward_agent.profile.profile import OTHER_SEGMENT, Profile, ProfileKey, Segment
 from modelward_agent.profile.sample import Reservoir
-from modelward_agent.profile.table import Batch, TableError, Types, read_batches
+from modelward_agent.profile.table import Batch, CsvFormat, TableError, Types, read_batches
 from modelward_agent.profile.wire import ProfileFormatError, key_of_document, profile_of_document, to_document
 
 _log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ def profile_file(
     version: str = "",
     timestamp: str | None = None,
     window_seconds: int | None = None,
-    prediction: str | None = None,
+    prediction: Prediction | str | None = None,
     actual: str | None = None,
     segments: Sequence[str] = (),
     exclude: Collection[str] = (),
@@ -60,6 +61,7 @@ def profile_file(
     boolean: Collection[str] = (),
     max_segments: int = 64,
     max_features: int = MAX_FEATURES,
+    written: CsvFormat | None = None,
     sample: Reservoir | None = None,
     warn: Callable[[str], object] = _log.warning,
 ) -> Iterator[dict[str, Any]]:
@@ -67,17 +69,19 @@ def profile_file(
 
     `timestamp` names the column of the rows' times (dates, timestamps, ISO 8601 or Unix seconds) that puts them into
     windows of `window_seconds`, a day by default; without it all rows are one window. `prediction` and `actual` become
-    outputs, `segments` columns stay features too, `exclude` columns are not read, every other column is a feature. Its
-    type is the file's, or for CSV the one that fits all its values, unless an override names it. Null, and in CSV an
-    empty field, is missing; NaN is counted as NaN. A `sample` is shown every row. Of more features than `max_features`
-    the first by name are profiled, as the agent does of traffic, and `warn` is told.
+    outputs, `segments` columns stay features too unless excluded, `exclude` columns are no features, every other column
+    is one, but for the index of a data frame. Its type is the file's, or for CSV the one that fits all its values,
+    unless an override names it. Null, and in CSV an empty field, is missing; NaN is counted as NaN. A `sample` is shown
+    every row. Of more features than `max_features` the first by name are profiled, as the agent does of traffic, and
+    `warn` is told.
 
     Memory is bounded by a batch of rows and `_OPEN_FEATURES`. Raises `TableError`, which names file and column.
     """
     path = Path(path)
     types = Types(frozenset(categorical), frozenset(numeric), frozenset(boolean))
-    named = {name for name in (timestamp, prediction, actual, *segments) if name is not None}
-    if both := named & set(exclude):
+    prediction = prediction if isinstance(prediction, Prediction) else Prediction(prediction)
+    named = {name for name in (timestamp, *prediction.columns, actual, *segments) if name is not None}
+    if both := (named - set(segments)) & set(exclude):
         raise TableError(f"{path}: column {min(both)!r} is both used and excluded")
     reference = _Reference(
         model,
@@ -89,9 +93,11 @@ def profile_file(
         tuple(sorted(segments)),
         max_segments,
         max_features,
+        frozenset(exclude),
     )
     rows = 0
-    for batch in read_batches(path, named, exclude, types):
+    unread = set(exclude) - set(segments)
+    for batch in read_batches(path, named, unread, types, written, warn):
         if not rows and (beyond := reference.features_of(batch)[max_features:]):
             warn(
                 f"{path}: of {max_features + len(beyond):,} features the last {len(beyond):,} by name, from "
@@ -117,11 +123,12 @@ class _Reference:
         version: str,
         timestamp: str | None,
         window_seconds: int,
-        prediction: str | None,
+        prediction: Prediction,
         actual: str | None,
         segments: tuple[str, ...],
         max_segments: int,
         max_features: int,
+        excluded: frozenset[str],
     ) -> None:
         self.model = model
         self.version = version
@@ -132,17 +139,15 @@ class _Reference:
         self.segments = segments
         self.max_segments = max_segments
         self.max_features = max_features
+        self.excluded = excluded
         self.profiles: dict[ProfileKey, Profile] = {}
         self.known: defaultdict[int, set[Segment]] = defaultdict(set)
         self.parts = 0
 
     def fold(self, batch: Batch) -> None:
         """Add a batch's rows to their profiles."""
-        outputs = {
-            output: batch.column(name)
-            for output, name in (("prediction", self.prediction), ("actual", self.actual))
-            if name is not None
-        }
+        predictions = self.prediction.of(batch) if self.prediction else None
+        actuals = answer_column(batch, self.actual) if self.actual is not None else None
         names = self.features_of(batch)
         features = {name: batch.column(name) for name in names[: self.max_features]}
         for start, segment, rows in self._groups(batch):
@@ -151,8 +156,10 @@ class _Reference:
             hashes = np.zeros(len(rows), dtype=np.uint64)
             for name, column in features.items():
                 hashes += _fold(profile.features, name, column, rows) * name_weights((name,))[0]
-            for name, column in outputs.items():
-                _fold(profile.outputs, name, column, rows)
+            if predictions is not None:
+                predictions.fold(profile.outputs, rows)
+            if actuals is not None:
+                _fold(profile.outputs, "actual", actuals, rows)
             together = _first_numbers(features, rows)
             if len(together) > 1:
                 profile.fold_together(tuple(together), np.array(list(together.values())))
@@ -163,7 +170,8 @@ class _Reference:
 
     def features_of(self, batch: Batch) -> list[str]:
         """The names of the batch's features, sorted."""
-        return sorted(batch.arrays.keys() - {self.timestamp, self.prediction, self.actual})
+        apart = {self.timestamp, *self.prediction.columns, self.actual, *self.excluded}
+        return sorted(batch.arrays.keys() - apart)
 
     def take(self, *, keep: int) -> Iterator[dict[str, Any]]:
         """Documents of the profiles beyond `keep`, the earliest first; they are kept no longer."""

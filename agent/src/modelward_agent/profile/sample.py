@@ -6,8 +6,7 @@ JSON lines, one a row: `features`, `prediction` and `actual` as a journal has th
 from __future__ import annotations
 
 import heapq
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ from typing import Any
 import numpy as np
 import orjson
 
-from modelward_agent.profile.columns import BooleanColumn, CategoryColumn, Column, NumberColumn, Rows
+from modelward_agent.profile.answers import Prediction, answer_column
+from modelward_agent.profile.columns import Rows, json_values
 from modelward_agent.profile.table import Batch, TableError
 
 SUFFIX = ".sample.jsonl"
@@ -42,9 +42,16 @@ class Reservoir:
     """
 
     def __init__(
-        self, size: int, *, prediction: str | None, actual: str | None, timestamp: str | None, seed: int = SEED
+        self,
+        size: int,
+        *,
+        prediction: Prediction | str | None,
+        actual: str | None,
+        timestamp: str | None,
+        seed: int = SEED,
     ) -> None:
-        if prediction is None or actual is None:
+        prediction = prediction if isinstance(prediction, Prediction) else Prediction(prediction)
+        if not prediction or actual is None:
             raise TableError("a sample is of rows with prediction and actual; name both columns")
         self._size = size
         self._prediction = prediction
@@ -84,46 +91,21 @@ class Reservoir:
 
     def _lines(self, batch: Batch, rows: Rows) -> Iterator[bytes]:
         part = batch.taken(rows)
-        apart = {self._timestamp, self._prediction, self._actual}
-        features = {name: _values(part.column(name)) for name in part.arrays if name not in apart}
+        apart = {self._timestamp, *self._prediction.columns, self._actual}
+        features = {name: json_values(part.column(name)) for name in part.arrays if name not in apart}
         features = {name: values for name, values in features.items() if values}
-        predictions = self._answers(part, self._prediction)
-        actuals = self._answers(part, self._actual)
+        predictions = self._prediction.of(part).values()
+        actuals = json_values(answer_column(part, self._actual))
         times = None if self._timestamp is None else part.times(self._timestamp).tolist()
         for index in range(part.rows):
             line: dict[str, Any] = {
                 "features": {name: values[index] for name, values in features.items()},
-                "prediction": predictions[index],
-                "actual": actuals[index],
+                "prediction": predictions[index] if predictions else None,
+                "actual": actuals[index] if actuals else None,
             }
             if times is not None:
                 line["@timestamp"] = datetime.fromtimestamp(times[index], UTC).isoformat(timespec="microseconds")
             yield orjson.dumps(line)
-
-    def _answers(self, part: Batch, name: str) -> list[Any]:
-        return _values(part.column(name)) or [_finite(value) for value in part.arrays[name].to_pylist()]
-
-
-def _finite(value: Any) -> Any:
-    """Probabilities by class, of a column of structs; None for whatever else."""
-    return {str(name): p for name, p in value.items()} if isinstance(value, Mapping) else None
-
-
-def _values(column: Column) -> list[Any]:
-    """JSON values of numbers, booleans and categories; [] of a column of anything else, which is not sampled."""
-    if isinstance(column, CategoryColumn):
-        return column.texts()
-    if isinstance(column, BooleanColumn):
-        return [bool(v) if ok else None for v, ok in zip(column.values.tolist(), column.valid.tolist(), strict=True)]
-    if isinstance(column, NumberColumn):
-        return [_number(v) if ok else None for v, ok in zip(column.values.tolist(), column.valid.tolist(), strict=True)]
-    return []
-
-
-def _number(value: float) -> float | str:
-    if math.isfinite(value):
-        return value
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def write_sample(path: Path | str, lines: Iterator[bytes]) -> int:

@@ -10,7 +10,8 @@ from zlib import crc32
 import orjson
 
 from modelward_agent.config import Events
-from modelward_agent.journal.parse import FLOAT_WORDS, Kind, Malformed, Record
+from modelward_agent.journal.parse import Kind, Malformed, Record
+from modelward_agent.values import FLOAT_WORDS
 
 EVENTS = "modelward-events"
 LOGS = "modelward-logs"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modelward_agent.journal.parse import FLOAT_WORDS
+from modelward_agent.values import FLOAT_WORDS
 
 
 @dataclass(frozen=True, slots=True)
