@@ -81,14 +81,14 @@ def test_features_beyond_the_bound_are_counted_and_shipped() -> None:
     profile, tally = folded([row] * 7, 3, 20)
     assert tally.features_beyond_limit == {"wide": 5}
     read = from_bytes(to_bytes(profile))
-    assert (read.max_features, read.beyond, read.last_known) == (20, 5, "f19")
-    assert (read.tells_of("f20"), read.tells_of("a")) == (False, True)
+    assert (read.max_features, read.beyond) == (20, 5)
+    assert read.not_told_of(["a", "f0x", "f19", "f20", "g"]) == {"f20", "g"}
 
 
 def test_a_profile_within_the_bound_tells_of_every_name() -> None:
     profile, tally = folded([{"a": 1.0, "b": 2.0}], 1, 2)
     assert tally.features_beyond_limit == {}
-    assert from_bytes(to_bytes(profile)).tells_of("z")
+    assert not from_bytes(to_bytes(profile)).not_told_of(["z"])
 
 
 def test_a_profile_of_an_agent_without_bounds_merges_as_it_did() -> None:

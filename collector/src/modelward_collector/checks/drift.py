@@ -55,7 +55,7 @@ from modelward_collector.checks.drift_findings import (
 )
 from modelward_collector.checks.drift_history import earlier_results, state_of
 from modelward_collector.checks.drift_joint import JointChange, measure_of_pair
-from modelward_collector.checks.drift_judge import Judge, Judged, Look, LookJudged, judge
+from modelward_collector.checks.drift_judge import Judge, Judged, Look, LookJudged, judge, not_compared
 from modelward_collector.checks.drift_measure import measure_of
 from modelward_collector.checks.drift_memory import (
     Episode,
@@ -213,6 +213,9 @@ def check_looks(
     like = next((one.like for one in done if one.like), "")
     sure = [one for one in drifting if not one.learning]
     summary = summary_of(findings, together, in_segments, {one.name for one in drifting}, like)
+    left_out = _left_out(done)
+    if left_out:
+        summary += f"; {left_out:,} more not profiled (beyond max_features)"
     features = [one for one in judged if one.side == "features"]
     drifted = sum(one.side == "features" for one in sure)
     numbers = {
@@ -226,12 +229,20 @@ def check_looks(
         "reference_rows": float(max(one.look.reference.total.rows for one in done if one.look.reference is not None)),
         "learning": float(sum(one.learning for one in judged)),
     }
+    if left_out:
+        numbers["not_profiled"] = float(left_out)
     if joint is not None:
         numbers["pairs"] = float(len(joint[1].pairs))
         numbers["pairs_drifted"] = float(len(joint[1].changed) if told.drifts[JOINT] else 0)
         numbers["dependences_drifted"] = float(len(joint[1].otherwise) if told.drifts[JOINT] else 0)
     kept = to_document(remembered_now) if past is not None else None
     return result_of(version, window, shown, status, summary, (*everything, *in_segments), numbers, kept)
+
+
+def _left_out(done: Sequence[LookJudged]) -> int:
+    """Features that could be compared in no look, since traffic or reference has more than are profiled."""
+    missing = [not_compared(one.current, one.look.reference.total) for one in done if one.look.reference is not None]
+    return len(frozenset.intersection(*map(frozenset, missing))) if missing else 0
 
 
 def _untold(

@@ -158,12 +158,17 @@ def judge(look: Look, version: str, current: Profile, config: DriftCheck, anothe
 
 
 def _wanted(current: Profile, reference: Profile, ignored: set[str]) -> list[tuple[str, str]]:
-    """(side, name) of everything that either has, in a fixed order."""
-    features = sorted({*current.features, *reference.features} - ignored)
+    """(side, name) of everything that either has and both tell of, in a fixed order."""
+    features = sorted({*current.features, *reference.features} - ignored - not_compared(current, reference))
     outputs = [
         name for name in OUTPUTS if name not in ignored and (name in current.outputs and name in reference.outputs)
     ]
     return [("features", name) for name in features] + [("outputs", name) for name in outputs]
+
+
+def not_compared(current: Profile, reference: Profile) -> set[str]:
+    """Features that one of them has, and the other may have left out."""
+    return current.not_told_of(reference.features) | reference.not_told_of(current.features)
 
 
 def _judge(

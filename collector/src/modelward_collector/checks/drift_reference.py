@@ -363,10 +363,11 @@ def prepare_reference(reference: ReferenceProfile) -> PreparedReference:
 
 
 def side_of(profile: Profile, side: str, name: str) -> FeatureProfile:
-    """A profile's feature or output; all rows missing when it has none of that name."""
+    """A profile's feature or output; when it has none of that name all rows missing, or no rows if it was left out."""
     mine = profile.features if side == "features" else profile.outputs
     found = mine.get(name)
     if found is None:
         found = FeatureProfile()
-        found.missing = profile.rows
+        if side != "features" or not profile.not_told_of([name]):
+            found.missing = profile.rows
     return found

@@ -56,7 +56,10 @@ def load_normal_past(
             into.pop(name, None)
             feature = _merged([profile.features if side == "features" else profile.outputs for profile in found], name)
             if feature is not None:
-                feature.missing += sum(p.rows for p in found if side == "features" and name not in p.features)
+                if side == "features":
+                    feature.missing += sum(
+                        p.rows for p in found if name not in p.features and not p.not_told_of([name])
+                    )
                 into[name] = feature
             elif not found:
                 into[name] = FeatureProfile()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+
+from scipy import stats
 
 from modelward_agent.profile import FeatureProfile, Profile
 from modelward_collector.models import FeatureSchema, FeatureType, ModelSpec
@@ -54,6 +57,15 @@ def like_reference(count: int, n: int, tolerance: float) -> Bound:
     if n <= 0:
         return Bound(tolerance, "the tolerance")
     return Bound(min(1.0, clopper_pearson(count, n).high + tolerance), f"the reference's {percent(count / n)}")
+
+
+@lru_cache(maxsize=1024)
+def beyond_extremes(n: int, level: float) -> float:
+    """The share outside the smallest and largest of `n` values that further ones exceed with a chance of `level`.
+
+    That share is distributed as Beta(2, n - 1), whatever the values are.
+    """
+    return float(stats.beta.isf(level, 2, n - 1)) if n > 1 else 1.0
 
 
 @dataclass(frozen=True, slots=True)

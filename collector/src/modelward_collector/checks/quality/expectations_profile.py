@@ -60,6 +60,8 @@ def column(profile: Profile, name: str) -> FeatureProfile | None:
 def missing(rule: NotNull | MissingAtMost, profile: Profile) -> Seen:
     """Rows without a value, or with NaN; exact."""
     feature = column(profile, rule.feature)
+    if feature is None and profile.not_told_of([rule.feature]):
+        return Seen(0, 0, unit="rows")
     there = feature.present - feature.nan if feature else 0
     return Seen(max(0, profile.rows - there), profile.rows, unit="rows")
 

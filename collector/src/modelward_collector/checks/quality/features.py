@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from modelward_agent.profile import NumericSketch
-from modelward_collector.checks.quality.expectation import Bound, like_reference, percent
+from modelward_collector.checks.quality.expectation import (
+    SIGNIFICANCE,
+    Bound,
+    beyond_extremes,
+    like_reference,
+    percent,
+)
 from modelward_collector.checks.quality.judged import NAMED, Judged, count_of, group
 from modelward_collector.checks.quality.shares import (
     allowed_categories,
@@ -27,7 +33,7 @@ CRITICAL_MISSING = 0.5
 def _schema(judged: Judged) -> list[Finding]:
     expected, features = judged.expected, judged.profile.features
     if not expected:
-        return []
+        return _unprofiled(judged)
     tolerance = judged.spec.checks.quality.missing_tolerance
     violations = []
     for name, expectation in expected.items():
@@ -51,7 +57,7 @@ def _schema(judged: Judged) -> list[Finding]:
             )
     for name, feature in sorted(features.items()):
         in_reference = judged.known is not None and name in judged.known.features
-        if feature.present and name not in expected and not in_reference:
+        if feature.present and name not in expected and not in_reference and name not in judged.unprofiled:
             share = feature.present / judged.rows
             violations.append(
                 Finding(
@@ -64,7 +70,29 @@ def _schema(judged: Judged) -> list[Finding]:
                     detail={"violation": "unexpected"},
                 )
             )
-    return group(judged, "schema", violations, dict.fromkeys(expected, 0.0), "there, and none unexpected")
+    found = group(judged, "schema", violations, dict.fromkeys(expected, 0.0), "there, and none unexpected")
+    return [*found, *_unprofiled(judged)]
+
+
+def _unprofiled(judged: Judged) -> list[Finding]:
+    """What cannot be judged since there are more features than are profiled, in one finding."""
+    if not judged.unprofiled:
+        return []
+    profiles = [profile for profile in (judged.profile, judged.known) if profile is not None and profile.beyond]
+    most = min(profile.max_features or 0 for profile in profiles)
+    names = sorted(judged.unprofiled)
+    count = f"{count_of(len(names), 'feature')} {'is' if len(names) == 1 else 'are'}"
+    return [
+        Finding(
+            "features",
+            "not_profiled",
+            Status.NO_DATA,
+            f"{count} not profiled: beyond max_features ({most:,}), from {names[0]} on; raise it in agent.yml, and "
+            "--max-features of modelward-agent profile alike",
+            value=float(len(names)),
+            detail={"first": names[:NAMED]},
+        )
+    ]
 
 
 def _types(judged: Judged) -> list[Finding]:
@@ -146,7 +174,8 @@ def _range(judged: Judged) -> list[Finding]:
             share = share_outside(sketch, low, high)
             checked[name] = share
             # a new record is nothing; many rows beyond every earlier one are
-            bound = Bound(allowed + sketch.rank_error, "unseen_max")
+            open_yet = beyond_extremes(known.numeric.n, SIGNIFICANCE / len(judged.expected))
+            bound = Bound(min(1.0, open_yet + allowed + sketch.rank_error), "unseen_max")
             count = round(share * sketch.n)
             if bound.violated(count, sketch.n):
                 violations.append(

@@ -21,6 +21,8 @@ class Judged:
     """One version's traffic, and what is known of how it should be.
 
     The rules note in `shares` what share of a subject's rows breaks them, by (test, subject), where they found any.
+    `unprofiled` are features that are expected, or are there, and of which either profile does not tell, since it has
+    no room for more (`max_features`): they are neither expected nor unexpected.
     """
 
     spec: ModelSpec
@@ -28,12 +30,19 @@ class Judged:
     known: Profile | None
     expected: Mapping[str, Expectation]
     shares: dict[tuple[str, str], float] = field(default_factory=dict)
+    unprofiled: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, spec: ModelSpec, profile: Profile, reference: ReferenceProfile | None) -> Judged:
         """`known` is the reference's total, None when there is no reference or it is empty."""
         known = reference.total if reference and reference.total.rows else None
-        return cls(spec, profile, known, expectations(spec, known))
+        expected = expectations(spec, known)
+        unprofiled = profile.not_told_of(expected)
+        if known is not None:
+            unprofiled |= known.not_told_of(name for name in profile.features if name not in expected)
+        for name in unprofiled & expected.keys():
+            del expected[name]
+        return cls(spec, profile, known, expected, unprofiled=frozenset(unprofiled))
 
     @property
     def rows(self) -> int:

@@ -234,6 +234,7 @@ class Remembering:
         swapped = Profile()
         swapped.rows, swapped.distinct_rows = known.rows, known.distinct_rows
         swapped.features, swapped.outputs = dict(known.features), dict(known.outputs)
+        swapped.max_features, swapped.beyond = known.max_features, known.beyond
         days = {}
         for key in keys:
             side, _, name = key.partition("/")
@@ -267,7 +268,7 @@ def _merged(profiles: Sequence[Profile], side: str, name: str) -> FeatureProfile
         found = (profile.features if side == FEATURES else profile.outputs).get(name)
         if found is not None:
             total.merge(found)
-        elif side == FEATURES:
+        elif side == FEATURES and not profile.not_told_of([name]):
             total.missing += profile.rows
     return total
 
