@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.tests.directories import a_directory, silent, stops_talking
-from modelward_collector.auth.directory import DEEPEST, Directory
+from modelward_collector.auth.directory import Directory
+from modelward_collector.auth.membership import DEEPEST
 from modelward_collector.auth.names import filled_dn, filled_filter, known_as, same_name, usable_password
 from modelward_collector.auth.person import DirectoryUnavailableError, Refusal, RefusedError
 from modelward_collector.auth.role import Role

@@ -35,7 +35,8 @@ class Slapd(Server):
     """One server. As a context manager it is started, and at the end stopped with its data removed.
 
     `ldaps_url` speaks TLS from the start, `ldap_url` after StartTLS, and `ca` is what to trust. The service account
-    `SERVICE` may read; nobody else may but oneself. `add` and `modify` write as the root of the tree.
+    `SERVICE` may read; nobody else may but oneself. `limits` are lines of its configuration, for example `sizelimit 5`.
+    `add` and `modify` write as the root of the tree.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Slapd(Server):
         certificate: Issued | None = None,
         member_of: bool = False,
         schemas: Sequence[str] = (),
+        limits: Sequence[str] = (),
         tree: Mapping[str, Entry] | None = None,
     ) -> None:
         self._program = program("slapd", "slapd", "/usr/sbin/slapd")
@@ -76,6 +78,7 @@ class Slapd(Server):
             f"rootdn {ROOT}",
             f"rootpw {ROOT_PASSWORD}",
             "dbnosync",
+            *limits,
             "access to attrs=userPassword by anonymous auth by * none",
             f'access to * by dn.exact="{SERVICE}" read by self write by users read by anonymous auth',
             *(["overlay memberof", "memberof-refint true"] if member_of else []),

@@ -8,18 +8,21 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final, TypeVar
 
 import ldap
 import ldap.dn
 import ldap.filter
+from ldap.controls import SimplePagedResultsControl
 from ldap.ldapobject import SimpleLDAPObject
 
 from modelward_agent.settings import read_secret
 from modelward_collector.auth.channel import ChannelError, authorities, opened
+from modelward_collector.auth.membership import ABSENT, Attributes, Entry, Membership
 from modelward_collector.auth.names import filled_dn, filled_filter, same_name, usable_password, usable_username
 from modelward_collector.auth.person import DirectoryUnavailableError, Person, Refusal, RefusedError
 from modelward_collector.auth.role import highest
@@ -28,8 +31,6 @@ from modelward_collector.auth.settings import LdapSettings
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Attributes = Mapping[str, list[bytes]]
-Entry = tuple[str, Attributes]
 
 IN_CHAIN: Final = "1.2.840.113556.1.4.1941"
 """Active Directory's matching rule that follows membership through all levels."""
@@ -37,11 +38,12 @@ IN_CHAIN: Final = "1.2.840.113556.1.4.1941"
 NOBODY: Final = "cn=nobody-of-this-name"
 """Bound in place of a user who is not there, so that the answer takes the same way."""
 
-DEEPEST: Final = 16
-MOST_GROUPS: Final = 2_000
-"""Bounds on following groups of groups, beyond which nothing more is looked at; nobody gains by that."""
+A_PAGE: Final = 500
+"""Entries; Active Directory gives 1,000 at once, and OpenLDAP 500, unless configured."""
 
-GROUPS_A_SEARCH: Final = 50
+MOST_ENTRIES: Final = 10_000
+"""That one search may find in all pages."""
+
 AVOIDED_FOR_SECONDS: Final = 30.0
 """How long a server that did not answer is tried last."""
 
@@ -137,7 +139,7 @@ class Directory:
     def _is_there(self, connection: SimpleLDAPObject, dn: str) -> bool:
         try:
             return bool(self._search(connection, dn, ldap.SCOPE_BASE, "(objectClass=*)", ["1.1"]))
-        except ldap.NO_SUCH_OBJECT:
+        except ABSENT:
             return False
 
     # -- ways to bind -------------------------------------------------------------------------------------------
@@ -279,10 +281,11 @@ class Directory:
             groups=groups,
         )
 
-    def _groups(self, connection: SimpleLDAPObject, username: str, dn: str, attributes: Attributes) -> Iterator[str]:
+    def _groups(self, connection: SimpleLDAPObject, username: str, dn: str, attributes: Attributes) -> Iterable[str]:
         if self.settings.active_directory:
             return self._mapped_groups(connection, dn, attributes)
-        return self._walked_groups(connection, username, dn, attributes)
+        named = tuple(value.decode(errors="replace") for value in attributes.get("memberOf", ()))
+        return Membership(self.settings, partial(self._search, connection), username, dn, named).groups()
 
     def _mapped_groups(self, connection: SimpleLDAPObject, dn: str, attributes: Attributes) -> Iterator[str]:
         """Of the groups that give a role, those the person is in, as Active Directory itself works it out."""
@@ -299,7 +302,7 @@ class Directory:
                 continue
             try:
                 found = self._search(connection, mapped, ldap.SCOPE_BASE, f"(|{text})", ["1.1"])
-            except ldap.NO_SUCH_OBJECT:
+            except ABSENT:
                 logger.warning("the group %s is not in the directory; correct auth.ldap.groups", mapped)
                 continue
             if found:
@@ -315,38 +318,6 @@ class Directory:
         found = self._search(connection, self.settings.group_base_dn, ldap.SCOPE_SUBTREE, text, ["1.1"])
         return found[0][0] if len(found) == 1 else None
 
-    def _walked_groups(
-        self, connection: SimpleLDAPObject, username: str, dn: str, attributes: Attributes
-    ) -> Iterator[str]:
-        """The person's groups, then the groups of those, and so on; each once, however they loop."""
-        template = self.settings.group_filter
-        known: dict[str, str] = {}
-        named = [value.decode(errors="replace") for value in attributes.get("memberOf", ())]
-        level = [*named, *self._having(connection, [filled_filter(template, user_dn=dn, username=username)])]
-        for _ in range(DEEPEST):
-            new = {same_name(group): group for group in level}
-            new = {key: group for key, group in new.items() if key not in known}
-            room = MOST_GROUPS - len(known)
-            if len(new) > room:
-                logger.warning("%s is in more than %d groups; the rest is not looked at", dn, MOST_GROUPS)
-                new = dict(list(new.items())[:room])
-            known |= new
-            if not new or not self.settings.nested_groups:
-                break
-            # A group has no user name; its own distinguished name is no one's.
-            filters = [filled_filter(template, user_dn=group, username=group) for group in new.values()]
-            level = list(self._having(connection, filters))
-        else:
-            logger.warning("groups of %s are nested more than %d deep; the rest is not looked at", dn, DEEPEST)
-        yield from known.values()
-
-    def _having(self, connection: SimpleLDAPObject, filters: Sequence[str]) -> Iterator[str]:
-        """The groups that any of the filters finds."""
-        for start in range(0, len(filters), GROUPS_A_SEARCH):
-            text = f"(|{''.join(filters[start : start + GROUPS_A_SEARCH])})"
-            base = self.settings.group_base_dn
-            yield from (dn for dn, _ in self._search(connection, base, ldap.SCOPE_SUBTREE, text, ["1.1"]))
-
     def _search(
         self,
         connection: SimpleLDAPObject,
@@ -358,12 +329,10 @@ class Directory:
     ) -> list[Entry]:
         """Entries; what the server says of other servers is left out. More than `limit` are cut to one more than it."""
         try:
-            found = connection.search_ext_s(base, scope, text, list(attributes), timeout=self._seconds, sizelimit=limit)
+            found = connection.search_ext_s(base, scope, text, attributes, timeout=self._seconds, sizelimit=limit)
         except ldap.SIZELIMIT_EXCEEDED:
-            if not limit:
-                raise
-            # More than the two that already are too many.
-            return [("", {}), ("", {})]
+            # More than the two that already are too many, or more than the server gives at once.
+            found = [("", {}), ("", {})] if limit else self._pages(connection, base, scope, text, attributes)
         except ldap.FILTER_ERROR as error:
             raise DirectoryUnavailableError(f"{text} is no filter; correct auth.ldap") from error
         except ldap.NO_SUCH_OBJECT as error:
@@ -371,6 +340,26 @@ class Directory:
                 raise
             raise DirectoryUnavailableError(f"there is no {base}, or it may not be read; correct auth.ldap") from error
         return [(dn, attributes) for dn, attributes in found if dn is not None]
+
+    def _pages(
+        self, connection: SimpleLDAPObject, base: str, scope: int, text: str, attributes: Sequence[str]
+    ) -> list[Entry]:
+        """All that is found, page by page (RFC 2696), where the server offers that."""
+        found: list[Entry] = []
+        cookie = b""
+        while len(found) <= MOST_ENTRIES:
+            # Not critical: a server that does not know the control says again that it is too much.
+            page = SimplePagedResultsControl(False, size=A_PAGE, cookie=cookie)
+            number = connection.search_ext(
+                base, scope, text, attributes, serverctrls=[page], timeout=self._seconds, sizelimit=0
+            )
+            _, entries, _, controls = connection.result3(number, timeout=self._seconds)
+            found += entries
+            answered = [one.cookie for one in controls if one.controlType == SimplePagedResultsControl.controlType]
+            cookie = answered[0] if answered else b""
+            if not cookie:
+                return found
+        raise ldap.SIZELIMIT_EXCEEDED({"desc": f"more than {MOST_ENTRIES} entries"})
 
 
 def _same_person(connection: SimpleLDAPObject, bound: str, dn: str, attributes: Attributes) -> None:
