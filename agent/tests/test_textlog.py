@@ -269,7 +269,7 @@ def test_levels_of_json_fields(value: object, level: str | None) -> None:
         ),
         (
             {"log": "INFO up\n", "stream": "stdout", "time": "2026-07-01T12:00:00.250000000Z"},
-            {"message": "INFO up", "stream": "stdout", "time": "2026-07-01T12:00:00.250000000Z"},
+            {"log.level": "info", "message": "INFO up", "stream": "stdout"},
         ),
         (
             {"timestamp": "2026-07-01T12:00:00.250Z", "error": {"type": "E", "message": "m", "stack_trace": "a\nb"}},
