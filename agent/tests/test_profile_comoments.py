@@ -274,7 +274,8 @@ def test_a_reader_from_before_finds_everything_else_where_it_was() -> None:
     (new, new_blobs), (old, old_blobs) = body(with_it), body(without)
     new.pop("joint")
     assert new == old
-    assert new_blobs.startswith(old_blobs)
+    after = sum(length for *_, length in old.get("exact", {}).get("features", {}).values())
+    assert new_blobs.startswith(old_blobs[: len(old_blobs) - after])
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Protocol
 
 from modelward_agent.profile import Profile, Segment
+from modelward_agent.profile.reference import ReferenceFileError
 from modelward_collector.checks.acceptance import Acceptance
 from modelward_collector.checks.drift import Past, check_looks
 from modelward_collector.checks.drift_judge import Look, LookJudged, judge
@@ -32,11 +32,13 @@ from modelward_collector.checks.performance import check_performance
 from modelward_collector.checks.performance_past import PerformancePast
 from modelward_collector.checks.quality import Past as QualityPast
 from modelward_collector.checks.quality import check_quality
+from modelward_collector.checks.reading import Reading
 from modelward_collector.checks.result import CheckKind, CheckResult, Status
 from modelward_collector.checks.window import VOLUME, ReferenceProfile, Window, subject_key
 from modelward_collector.clock import Clock
 from modelward_collector.estimating import Estimating
 from modelward_collector.expectations import need_rows
+from modelward_collector.kept import Kept
 from modelward_collector.metrics import Metrics
 from modelward_collector.models import DriftCheck, ModelSpec, ReferenceFile, ReferenceRolling, Schedule
 from modelward_collector.models import Task as ModelTask
@@ -44,7 +46,7 @@ from modelward_collector.registry import Registry
 from modelward_collector.span import Span, floor
 from modelward_collector.store.acceptances import accept, acceptances
 from modelward_collector.store.normal_past import begins_anew, load_normal_past
-from modelward_collector.store.protocol import Store, StoreUnavailableError
+from modelward_collector.store.protocol import Labelled, Store, StoreUnavailableError
 from modelward_collector.store.sampling import load_sample
 from modelward_collector.store.windows import (
     NormalSpans,
@@ -55,6 +57,7 @@ from modelward_collector.store.windows import (
     load_segment_series,
     load_window,
 )
+from modelward_collector.versions import told_apart
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +75,14 @@ NORMAL_MAX_AGE_SECONDS = 6 * 3600.0
 WINDOWS_KEPT = 32
 """Days and weeks that are looked at every hour; one of 30 features takes about a megabyte."""
 
+COLUMNS_KEPT = 60_000
+"""Of references, windows and what was judged of them only so many features are kept, at about 6 kB for each window that
+it has in a reference: what a few models of thousands of features have would else take gigabytes."""
+
 YOUNG = timedelta(days=3)
+
+_ANY = Span(datetime.fromtimestamp(0, UTC), datetime.fromtimestamp(0, UTC) + timedelta(days=1))
+"""A reference file is the same for every window."""
 
 REMEMBERING = (CheckKind.DRIFT, CheckKind.QUALITY, CheckKind.PERFORMANCE)
 """The checks that compare with the past, and remember what is not as it was."""
@@ -162,11 +172,18 @@ class Engine:
 
     def window(self, model: str, span: Span) -> Window:
         """The model's traffic in the span."""
-        return load_window(self._store, model, span)
+        return self._loader.window(self._spec(model), span)
 
     def reference(self, model: str, version: str, span: Span) -> ReferenceProfile | None:
-        """What the span's traffic of that version is compared with; None when there is none yet. Cached."""
-        return self._loader.reference(self._spec(model), version, span)
+        """What the span's traffic of that version is compared with; None when there is none yet. Cached.
+
+        None also of a file that cannot be read: the checks say so, and pages show the rest.
+        """
+        try:
+            return self._loader.reference(self._spec(model), version, span)
+        except (OSError, ReferenceFileError) as error:
+            logger.warning("model %s: its reference cannot be read: %s", model, error)
+            return None
 
     def forget(self) -> None:
         """Drop the references that are kept."""
@@ -195,9 +212,10 @@ class Loader:
         self._store = store
         self._estimating = Estimating(store)
         self._lock = threading.Lock()
-        self._references: OrderedDict[str, tuple[float, PreparedReference]] = OrderedDict()
-        self._windows: OrderedDict[tuple[str, Span], tuple[int, Window]] = OrderedDict()
-        self._looks: OrderedDict[tuple[object, ...], tuple[Look, LookJudged]] = OrderedDict()
+        self._references: Kept[str, tuple[float, PreparedReference]] = Kept(REFERENCES_KEPT, COLUMNS_KEPT)
+        self._windows: Kept[tuple[str, Span], tuple[tuple[int, Reading], Window]] = Kept(WINDOWS_KEPT, COLUMNS_KEPT)
+        self._readings: dict[str, tuple[tuple[str, PreparedReference], Reading]] = {}
+        self._looks: Kept[tuple[object, ...], tuple[Look, LookJudged]] = Kept(WINDOWS_KEPT, COLUMNS_KEPT)
 
     def run(self, task: Task) -> list[CheckResult]:
         """The task's results, neither stored nor exported."""
@@ -246,44 +264,42 @@ class Loader:
             lived = replace(shown, span=Span(min(start, task.span.end), task.span.end))
             looks = [
                 Look(
-                    self._window(spec.model, one.span),
+                    self._window(spec, one.span),
                     self._normal(spec, version, one.span, born.get(version), memory, accepted),
                     one.share,
                     one.trends,
                 )
                 for one in lengths
             ]
-            steps = partial(self._steps, spec.model, version)
+            steps = partial(self._steps, spec, version)
             return check_looks(spec, version, looks, lived, history, steps, Past(memory, accepted), self._look)
 
         return {version: partial(judge, version) for version in self._versions(task, shown)}
 
-    def _window(self, model: str, span: Span) -> Window:
-        """The model's traffic of the span; of a day or a week it is read once, until more comes in."""
-        found = listed(self._store, model, span)
-        with self._lock:
-            kept = self._windows.get((model, span))
+    def window(self, spec: ModelSpec, span: Span) -> Window:
+        """The model's traffic of the span, its values read as the model's file and its reference have them."""
+        return self._reading(spec).window(load_window(self._store, spec.model, span))
+
+    def _window(self, spec: ModelSpec, span: Span) -> Window:
+        """The same; of a day or a week it is loaded once, until more comes in."""
+        reading = self._reading(spec)
+        found = listed(self._store, spec.model, span), reading
+        kept = self._windows.get((spec.model, span))
         if kept is not None and kept[0] == found:
             return kept[1]
-        window = load_window(self._store, model, span)
-        with self._lock:
-            self._windows[model, span] = found, window
-            while len(self._windows) > WINDOWS_KEPT:
-                self._windows.popitem(last=False)
+        window = reading.window(load_window(self._store, spec.model, span))
+        self._windows.put((spec.model, span), (found, window), _columns(window.profiles.values()))
         return window
 
     def _look(self, look: Look, version: str, current: Profile, config: DriftCheck, another_kind: bool) -> LookJudged:
         """The same window against the same reference is judged once, however many checks of the day look at it."""
         key = (id(look.window), id(look.reference), version, look.share, look.trends, another_kind, repr(config))
-        with self._lock:
-            kept = self._looks.get(key)
+        kept = self._looks.get(key)
         if kept is not None:
             return kept[1]
         judged = judge(look, version, current, config, another_kind)
-        with self._lock:
-            self._looks[key] = look, judged  # the look is kept too, so that its parts' ids stay theirs
-            while len(self._looks) > WINDOWS_KEPT:
-                self._looks.popitem(last=False)
+        # The look is kept too, so that its parts' ids stay theirs.
+        self._looks.put(key, (look, judged), len(judged.judged) + len(judged.parts))
         return judged
 
     def _normal(
@@ -309,12 +325,12 @@ class Loader:
             return prepared
         # What was accepted is compared with the traffic since then, whatever the rest is compared with.
         own = spec.model_copy(update={"reference": ReferenceRolling(kind="rolling")})
-        fresh = self._prepared(own, version, span, NormalSpans(born, since, renewed))
+        fresh = self._prepared(own, version, span, NormalSpans(born, since, renewed), self._reading(spec))
         return prepared.renewed(None if since is not None else frozenset(renewed), fresh)
 
     def quality(self, task: Task) -> Mapping[str, Callable[[], CheckResult]]:
         """Hold each version's traffic against the schema and the reference."""
-        window = load_window(self._store, task.spec.model, task.span)
+        window = self.window(task.spec, task.span)
         duplicates = self._store.duplicate_ids(task.span, model=task.spec.model)
         needed = need_rows(task.spec.expectations)
         sample = load_sample(self._store, task.spec.model, task.span) if needed else None
@@ -359,7 +375,7 @@ class Loader:
         steady = steady if any(map(begins_anew, left_out.values())) else self._steady(spec.model, span)
         key = f"{_reference_key(spec, version, steady)}\n{steady.start.isoformat()} past {sorted(left_out.items())!r}"
         load = partial(load_normal_past, self._store, spec, steady, version, left_out)
-        prepared = self._kept(key, load)
+        prepared = self._kept(key, load, lambda _: self._reading(spec))
         return None if prepared is None else prepared.reference
 
     def _alike(
@@ -397,7 +413,7 @@ class Loader:
     def performance(self, task: Task) -> Mapping[str, Callable[[], CheckResult]]:
         """Hold each version's labelled predictions against the thresholds."""
         labelled = self._store.labelled(task.span, model=task.spec.model)
-        known = sorted(set(labelled.version))
+        known = sorted(_told_apart(task.spec.model, labelled))
         versions = known + self._estimating.young_versions(task.spec, task.span, known)
         versions = versions or self._latest_version(task.spec.model)
         born = self._born(task.spec)
@@ -421,9 +437,13 @@ class Loader:
         return {"": partial(check_health, task.spec, window, heartbeats, datetime.now(UTC))}
 
     def _steps(
-        self, model: str, version: str, span: Span, step: timedelta
+        self, spec: ModelSpec, version: str, span: Span, step: timedelta
     ) -> Sequence[tuple[Span, Mapping[Segment, Profile]]]:
-        return load_segment_series(self._store, model, span, step, version)
+        reading = self._reading(spec)
+        return [
+            (piece, {segment: reading.profile(profile) for segment, profile in profiles.items()})
+            for piece, profiles in load_segment_series(self._store, spec.model, span, step, version)
+        ]
 
     def _versions(self, task: Task, window: Window) -> Sequence[str]:
         return window.versions() or self._latest_version(task.spec.model)
@@ -475,44 +495,66 @@ class Loader:
         """The same with what has been computed of it so far."""
         if isinstance(spec.reference, ReferenceRolling):
             span = self._steady(spec.model, span)
-        return self._kept(_reference_key(spec, version, span), lambda: load_past(self._store, spec, span, version))
+        load = partial(load_past, self._store, spec, span, version)
+        return self._kept(_reference_key(spec, version, span), load, partial(_reading_of, spec))
 
-    def _prepared(self, spec: ModelSpec, version: str, span: Span, normal: NormalSpans) -> PreparedReference | None:
+    def _reading(self, spec: ModelSpec) -> Reading:
+        """How the model's values are read, once for as long as its file and its reference file are as they are."""
+        if not isinstance(spec.reference, ReferenceFile):
+            return Reading.of(spec)
+        try:
+            key = _reference_key(spec, "", _ANY)
+            prepared = self.prepared(spec, "", _ANY)
+        except (OSError, ReferenceFileError):
+            prepared = None  # the checks that compare say so
+        if prepared is None:
+            return Reading.of(spec)
+        with self._lock:
+            kept = self._readings.get(spec.model)
+        if kept is not None and kept[0] == (key, prepared):
+            return kept[1]
+        reading = Reading.of(spec, prepared.total)
+        with self._lock:
+            self._readings[spec.model] = (key, prepared), reading
+        return reading
+
+    def _prepared(
+        self, spec: ModelSpec, version: str, span: Span, normal: NormalSpans, reading: Reading | None = None
+    ) -> PreparedReference | None:
         if isinstance(spec.reference, ReferenceFile):
             return self.prepared(spec, version, span)
         key = f"{_reference_key(spec, version, span)}\n{span.start.isoformat()} {span.length} {normal!r}"
         load = partial(load_reference, self._store, spec, span, version, normal)
         # Of days and weeks that are over little comes in late.
-        return self._kept(key, load, NORMAL_MAX_AGE_SECONDS)
+        return self._kept(key, load, lambda _: reading or Reading.of(spec), NORMAL_MAX_AGE_SECONDS)
 
     def _kept(
         self,
         key: str,
         load: Callable[[], ReferenceProfile | None],
+        reading: Callable[[ReferenceProfile], Reading],
         max_age_seconds: float = REFERENCE_MAX_AGE_SECONDS,
     ) -> PreparedReference | None:
-        with self._lock:
-            found = self._references.get(key)
-            if found is not None and time.monotonic() - found[0] < max_age_seconds:
-                self._references.move_to_end(key)
-                return found[1]
+        found = self._references.get(key)
+        if found is not None and time.monotonic() - found[0] < max_age_seconds:
+            return found[1]
         reference = load()
         if reference is None:
             return None  # asked for again at the next check: its traffic may just not be in yet
-        prepared = prepare_reference(reference)
-        with self._lock:
-            self._references[key] = (time.monotonic(), prepared)
-            while len(self._references) > REFERENCES_KEPT:
-                self._references.popitem(last=False)
+        prepared = prepare_reference(reading(reference).reference(reference))
+        windows = (profile for _, profile in prepared.reference.windows)
+        columns = _columns([prepared.total, *windows, *prepared.reference.segments.values()])
+        self._references.put(key, (time.monotonic(), prepared), columns)
         return prepared
 
     def forget(self) -> None:
         """Drop the references that are kept."""
         self._estimating.forget()
         with self._lock:
-            self._references.clear()
-            self._windows.clear()
-            self._looks.clear()
+            self._readings.clear()
+        self._references.clear()
+        self._windows.clear()
+        self._looks.clear()
 
     def _steady(self, model: str, span: Span) -> Span:
         """The span with its start put back so that a rolling reference is read once a day, not at every check.
@@ -528,9 +570,35 @@ def _remembering(results: Sequence[CheckResult]) -> list[CheckResult]:
     return [result for result in results if result.memory][:1]
 
 
+def _columns(profiles: Iterable[Profile]) -> int:
+    """How many summaries there are: what memory goes by."""
+    return sum(len(profile.features) + len(profile.outputs) for profile in profiles)
+
+
+def _told_apart(model: str, labelled: Labelled) -> frozenset[str]:
+    rows: dict[str, tuple[int, float]] = {}
+    for version, at in zip(labelled.version, labelled.timestamp.tolist(), strict=True):
+        count, latest = rows.get(version, (0, at))
+        rows[version] = count + 1, max(latest, at)
+    return told_apart(model, rows)
+
+
+def _reading_of(spec: ModelSpec, reference: ReferenceProfile) -> Reading:
+    """How a reference is read: a file as it was made, unless the model's file says otherwise."""
+    return Reading.of(spec, reference.total if isinstance(spec.reference, ReferenceFile) else None)
+
+
 def _reference_key(spec: ModelSpec, version: str, span: Span) -> str:
     """What the reference depends on: a file and a span are the same for every version and window."""
-    parts = [spec.model, spec.reference.model_dump_json(), spec.timezone, *(day.isoformat() for day in spec.holidays)]
+    types = {name: one.type for name, one in spec.features.items()}
+    said = f"{spec.task} {spec.output.model_dump_json()} {types}"
+    parts = [
+        spec.model,
+        said,
+        spec.reference.model_dump_json(),
+        spec.timezone,
+        *(day.isoformat() for day in spec.holidays),
+    ]
     if isinstance(spec.reference, ReferenceFile):
         parts.append(str(spec.reference.path.stat().st_mtime_ns))
     if isinstance(spec.reference, ReferenceRolling):
