@@ -13,11 +13,13 @@ from pyarrow import parquet
 
 from collector.tests.collecting import a_collector
 from collector.tests.store_documents import NOON
+from modelward_agent.bounds import MAX_VERSIONS
 from modelward_agent.journal.parse import Kind, Record
 from modelward_agent.profile.fold import Folder
 from modelward_agent.profile.reference import profile_file, write_reference
 from modelward_agent.profile.wire import to_document
 from modelward_collector.checks.result import CheckKind, CheckResult, Status
+from modelward_collector.kept import Kept
 from modelward_collector.store.protocol import Alias, Document, Store
 
 FILE = "reference: {kind: file, path: wide.jsonl}"
@@ -135,3 +137,43 @@ def test_what_is_new_within_the_bound_is_still_unexpected(tmp_path: Path) -> Non
     said = flagged(found[CheckKind.QUALITY])
     assert any("f0003b is unexpected" in message for message in said)
     assert not any("gone" in message for message in said)
+
+
+def test_a_version_for_each_request_does_not_make_a_check_endless(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    collector = a_collector(tmp_path, {"flooded": ""}, clock="replay")
+    try:
+        store, engine = collector.context.store, collector.context.engine
+        for number in range(200):
+            send(store, ["a"], NOON - timedelta(minutes=2), rows=1, version=f"{number}", model="flooded")
+        send(store, ["a"], NOON - timedelta(minutes=2), rows=30, version="deployed", model="flooded")
+        send(store, ["a"], NOON, rows=1, model="later")
+        for check in CheckKind:
+            results = engine.run("flooded", check, NOON)
+            assert len(results) <= MAX_VERSIONS + 1
+            assert not [result for result in results if result.status is Status.ERROR]
+        judged = {result.version: result.rows for result in engine.run("flooded", CheckKind.QUALITY, NOON)}
+        assert judged["deployed"] == 30
+        assert judged["other"] == 200 - (MAX_VERSIONS - 1)
+        assert sum(judged.values()) == 230
+        assert [health.rows for health in engine.run("flooded", CheckKind.HEALTH, NOON)] == [230]
+    finally:
+        collector.stop()
+    assert sum("flooded: 201 versions" in record.message for record in caplog.records) == 1
+
+
+def test_what_is_kept_is_bounded_by_its_columns() -> None:
+    kept: Kept[str, str] = Kept(most=3, columns=100)
+    for name, columns in (("a", 40), ("b", 40), ("c", 10)):
+        kept.put(name, name, columns)
+    assert kept.get("a") == "a"
+    kept.put("d", "d", 10)
+    assert [kept.get(name) for name in "abcd"] == ["a", None, "c", "d"]
+    kept.put("wide", "wide", 5_000)
+    assert [kept.get(name) for name in ("a", "c", "d", "wide")] == [None, None, None, "wide"]
+    kept.put("wide", "again", 20)
+    kept.put("e", "e", 80)
+    assert [kept.get(name) for name in ("wide", "e")] == ["again", "e"]
+    kept.clear()
+    assert kept.get("e") is None

@@ -27,6 +27,7 @@ from modelward_collector.stats.intervals import Interval
 from modelward_collector.store.labelled_reference import load_labelled_reference
 from modelward_collector.store.protocol import Store
 from modelward_collector.store.windows import load_window
+from modelward_collector.versions import told_apart
 
 logger = logging.getLogger(__name__)
 
@@ -86,14 +87,15 @@ class Estimating:
         """Versions beside the known ones that serve in the newest window, where there is something to estimate by."""
         delay = spec.checks.performance.label_delay
         seen = {
-            one.version
+            one.version: (one.rows, one.last_seen)
             for one in self._store.seen_models()
             if one.model == spec.model
             and one.last_seen > judged.start + delay
             and one.first_seen < judged.end + delay
             and one.version not in known
         }
-        return sorted(version for version in seen if self._estimator(spec, version, judged) is not None)
+        apart = sorted(told_apart(spec.model, seen))
+        return [version for version in apart if self._estimator(spec, version, judged) is not None]
 
     def forget(self) -> None:
         """Drop what was learned."""

@@ -18,7 +18,7 @@ from fastapi import APIRouter, Request, Response
 
 from modelward_collector.store.protocol import Alias, Created, Document, Outcome, Store, StoreUnavailableError
 
-MAX_BODY_BYTES: Final = 32 * 1024 * 1024
+MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 """Of a request as it comes; agents send far less at a time."""
 
 MAX_CONTENT_BYTES: Final = 128 * 1024 * 1024

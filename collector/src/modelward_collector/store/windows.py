@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
+from modelward_agent.bounds import OTHER_VERSION
 from modelward_agent.profile import Profile, ProfileFormatError, Segment, from_bytes, merged
 from modelward_agent.profile.reference import read_reference
 from modelward_collector.checks.window import ReferenceProfile, Window, segment_key, stride
@@ -19,6 +20,7 @@ from modelward_collector.models import ModelSpec, ReferenceFile, ReferenceRollin
 from modelward_collector.span import Span
 from modelward_collector.store.covering import no_longer_than, selected
 from modelward_collector.store.protocol import Part, Store, StoreUnavailableError
+from modelward_collector.versions import told_apart
 
 logger = logging.getLogger(__name__)
 
@@ -40,23 +42,41 @@ _FEWEST_WINDOWS: Final = 14
 def load_window(store: Store, model: str, span: Span, *, version: str | None = None) -> Window:
     """The model's traffic of the windows that lie in the span, merged over hosts and time.
 
-    Profiles that cannot be read (damaged, or of a newer format) are left out and logged, once each.
+    Of more versions than are told apart (`versions.told_apart`) the rest is one, `OTHER_VERSION`. Profiles that cannot
+    be read (damaged, or of a newer format) are left out and logged, once each.
     """
-    profiles, parts = _merged(
-        store,
-        lambda: store.parts(span, model=model, version=version),
-        lambda part: (part.version, segment_of(part)),
-    )
+    apart: frozenset[str] = frozenset()
+
+    def listed() -> list[Part]:
+        nonlocal apart
+        parts = store.parts(span, model=model, version=version)
+        apart = _told_apart(model, parts)
+        return parts
+
+    profiles, parts = _merged(store, listed, lambda part: (_version(part, apart), segment_of(part)))
     return _window(model, span, profiles, parts)
 
 
 def load_rows(store: Store, model: str, span: Span) -> Window:
     """The same window without anything but its numbers of rows, which needs no profile to be read."""
     parts = selected(store.parts(span, model=model))
+    apart = _told_apart(model, parts)
     profiles: dict[tuple[str, Segment], Profile] = {}
     for part in parts:
-        profiles.setdefault((part.version, segment_of(part)), Profile()).rows += part.rows
+        profiles.setdefault((_version(part, apart), segment_of(part)), Profile()).rows += part.rows
     return _window(model, span, profiles, parts)
+
+
+def _told_apart(model: str, parts: Iterable[Part]) -> frozenset[str]:
+    versions: dict[str, tuple[int, datetime]] = {}
+    for part in parts:
+        rows, latest = versions.get(part.version, (0, part.end))
+        versions[part.version] = rows + part.rows, max(latest, part.end)
+    return told_apart(model, versions)
+
+
+def _version(part: Part, apart: frozenset[str]) -> str:
+    return part.version if part.version in apart else OTHER_VERSION
 
 
 def _window(model: str, span: Span, profiles: Mapping[tuple[str, Segment], Profile], parts: Sequence[Part]) -> Window:
