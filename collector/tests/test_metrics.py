@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from collector.tests.store_documents import NOON, result
@@ -125,3 +126,50 @@ def test_names_of_any_kind_are_read_back_as_they_are() -> None:
     (effect,) = [sample for sample in families["modelward_drift_score"].samples if sample.labels["test"] == "effect"]
     assert (effect.labels["model"], effect.labels["feature"], effect.value) == (odd, odd, 0.5)
     assert families["modelward_check_runs"].type == "counter"
+
+
+def versions(metrics: Metrics) -> list[str]:
+    return [
+        name.partition('version="')[2].rstrip('"}')
+        for name in series(metrics)
+        if name.startswith("modelward_check_rows{")
+    ]
+
+
+def test_of_many_versions_those_that_are_flagged_and_large_are_series(caplog: pytest.LogCaptureFixture) -> None:
+    metrics = Metrics(max_features=50, max_versions=3)
+    many = [replace(result(), version=f"{number}", rows=number, status=Status.OK) for number in range(1000)]
+    many[7] = replace(many[7], status=Status.WARNING)
+    for _ in range(2):
+        metrics.ran(many)
+    assert sorted(versions(metrics)) == ["7", "998", "999"]
+    assert sum("delay: 3 of 1000 versions" in record.message for record in caplog.records) == 1
+
+
+def test_there_is_a_bound_on_all_series_and_each_model_keeps_one_version() -> None:
+    metrics = Metrics(max_features=50, max_versions=3, most_lines=10)
+    for model in ("a", "b", "c", "d", "e", "f"):
+        metrics.ran([replace(result(), model=model, version=f"{number}") for number in range(3)])
+    shown = [name for name in series(metrics) if name.startswith("modelward_check_rows{")]
+    assert len({name.partition('model="')[2].partition('"')[0] for name in shown}) == 6
+    assert len(shown) < 6 * 2
+    metrics.forget("a")
+    metrics.ran([replace(result(), model="f", version="0")])
+    assert len([name for name in series(metrics) if 'model="f"' in name and "check_rows" in name]) == 1
+
+
+def test_label_values_are_short_and_segments_few() -> None:
+    metrics = Metrics(max_features=50)
+    long = [drift("x" * 5000 + str(number), 0.5, Status.WARNING) for number in range(2)]
+    parts = [drift("a", 0.9, Status.WARNING, segment={"user": str(number)}) for number in range(500)]
+    metrics.ran([replace(result(), findings=(*long, *parts), status=Status.WARNING)])
+    found = [
+        Finding("accuracy", "accuracy", Status.OK, "", 0.7, 0.85, segment={"user": str(number)})
+        for number in range(500)
+    ]
+    metrics.ran([replace(result(check=CheckKind.PERFORMANCE), findings=tuple(found))])
+    shown = series(metrics)
+    assert len([name for name in shown if "xxx" in name and 'test="effect"' in name]) == 2
+    assert all(len(name) < 1000 for name in shown)
+    assert len([name for name in shown if name.startswith("modelward_segment_drift_detected{")]) == 64
+    assert len([name for name in shown if name.startswith("modelward_segment_performance{")]) == 64

@@ -88,7 +88,7 @@ def build(config: CollectorConfig, store: Store | None = None) -> Collector:
     store = store or open_store(config.store)
     clock: Clock = ReplayClock(store) if config.clock is ClockKind.REPLAY else WallClock()
     registry = Registry(config.models_folder, store, config.calendar)
-    metrics = Metrics(config.metrics.max_features)
+    metrics = Metrics(config.metrics.max_features, config.metrics.max_versions)
     metrics.observe(ConfiguredSeries(registry))
     store_health = StoreHealth(store, cluster=isinstance(config.store, ElasticsearchSettings))
     metrics.observe(store_health)

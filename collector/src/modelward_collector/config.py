@@ -168,6 +168,9 @@ class MetricsSettings(_Strict):
     """Bounds on what `/metrics` shows, and to whom."""
 
     max_features: Annotated[int, Field(ge=0)] = Field(50, description="features of a model that are series")
+    max_versions: Annotated[int, Field(ge=1)] = Field(
+        20, description="versions of a model that are series: what is flagged, then what has most rows"
+    )
     key_file: SecretFile | None = Field(None, description="with auth, what who reads /metrics sends as Bearer")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import Counter as Counts
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,9 +12,12 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from modelward_agent.bounds import label
 from modelward_collector.checks.estimated import names_of
 from modelward_collector.checks.result import CheckKind, CheckResult, Finding, Status
 from modelward_collector.standing import current
+
+logger = logging.getLogger(__name__)
 
 DURATION_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 
@@ -22,6 +26,11 @@ EFFECT = "effect"
 
 _NOT_METRICS = frozenset({"labels", "labels_share", "predictions"})
 
+MOST_SEGMENTS = 64
+"""Segments of one result that are series: the first of its findings, which are the worst."""
+
+MOST_LINES = 2_000_000
+"""Series in all; a check of a model then shows one version only. A thousand models of 30 features have 330,000."""
 
 _HELP = {
     "modelward_check_status": "The latest run: 0 ok, 1 no verdict, 2 warning, 3 critical, 4 the check failed.",
@@ -50,12 +59,17 @@ class Metrics:
     """What `/metrics` shows. A series exists while the latest run of its check gives it, so none goes stale.
 
     A fleet's results are hundreds of thousands of lines, so each result is written out once, when it comes, and not at
-    every scrape. Safe to use from several threads.
+    every scrape. Of a model the worst `max_features` features are series, and `max_versions` versions: what is flagged,
+    then what has most rows. Safe to use from several threads.
     """
 
-    def __init__(self, max_features: int) -> None:
+    def __init__(self, max_features: int, max_versions: int = 20, most_lines: int = MOST_LINES) -> None:
         self.registry = CollectorRegistry()
         self._max_features = max_features
+        self._max_versions = max_versions
+        self._most_lines = most_lines
+        self._said: set[str] = set()
+        self._counts: dict[Key, int] = {}
         self._lock = threading.Lock()
         self._ends: dict[Key, datetime] = {}
         self._lines: dict[Key, Lines] = {}
@@ -95,22 +109,45 @@ class Metrics:
 
     def _show(self, results: Sequence[CheckResult]) -> None:
         key = (results[0].model, results[0].check)
-        lines: dict[str, list[str]] = {}
-        for result in results:
-            for name, labels, value in series_of(result, self._max_features):
-                lines.setdefault(name, []).append(_line(name, labels, value))
+        lines = self._written(key, results)
         succeeded = [result.ran_at for result in results if result.status is not Status.ERROR]
         with self._lock:
             self._ends[key] = max(result.end for result in results)
             self._lines[key] = lines
+            self._counts[key] = sum(map(len, lines.values()))
             if succeeded:
                 self._succeeded[key] = max(succeeded)
+
+    def _written(self, key: Key, results: Sequence[CheckResult]) -> Lines:
+        """The lines of as many versions as may be series, one at least."""
+        with self._lock:
+            room = self._most_lines - sum(count for one, count in self._counts.items() if one != key)
+        lines: dict[str, list[str]] = {}
+        shown = 0
+        for result in sorted(results, key=_importance, reverse=True)[: self._max_versions]:
+            found = [
+                (name, _line(name, labels, value)) for name, labels, value in series_of(result, self._max_features)
+            ]
+            room -= len(found)
+            if shown and room < 0:
+                break
+            shown += 1
+            for name, line in found:
+                lines.setdefault(name, []).append(line)
+        if shown < len(results) and key[0] not in self._said:
+            self._said.add(key[0])
+            logger.warning(
+                "%s: %d of %d versions are series, what is flagged and what has most rows (metrics.max_versions; at "
+                "most %d series in all)",
+                *(key[0], shown, len(results), self._most_lines),
+            )
+        return lines
 
     def forget(self, model: str, check: CheckKind | None = None) -> None:
         """Stop showing a model that is gone, or one check of it that was switched off."""
         with self._lock:
             for key in [key for key in self._ends if key[0] == model and check in (None, key[1])]:
-                del self._ends[key], self._lines[key]
+                del self._ends[key], self._lines[key], self._counts[key]
                 self._succeeded.pop(key, None)
 
     def observe(self, collector: Collector) -> None:
@@ -138,8 +175,12 @@ class Metrics:
 
 
 def _line(name: str, labels: Mapping[str, str], value: float) -> str:
-    shown = ",".join(f'{label}="{_escaped(text)}"' for label, text in sorted(labels.items()))
+    shown = ",".join(f'{key}="{_escaped(label(text))}"' for key, text in sorted(labels.items()))
     return f"{name}{{{shown}}} {floatToGoString(value)}\n"  # type: ignore[no-untyped-call]
+
+
+def _importance(result: CheckResult) -> tuple[bool, int, str]:
+    return result.status.flagged, result.rows, result.version
 
 
 def _escaped(text: str) -> str:
@@ -160,7 +201,7 @@ def series_of(result: CheckResult, max_features: int) -> Iterator[tuple[str, dic
         for feature, test, value in drift_scores(result.findings, max_features):
             yield "modelward_drift_score", {**who, "feature": feature, "test": test}, value
         drifting = Counts(_segment(finding) for finding in result.findings if finding.segment)
-        for segment, features in drifting.items():
+        for segment, features in list(drifting.items())[:MOST_SEGMENTS]:
             yield "modelward_segment_drift_detected", {**who, "segment": segment}, features
     elif result.check is CheckKind.QUALITY:
         broken = sum(finding.status.rank >= Status.WARNING.rank for finding in result.findings)
@@ -170,9 +211,11 @@ def series_of(result: CheckResult, max_features: int) -> Iterator[tuple[str, dic
         for metric, value in performance_values(result):
             yield "modelward_performance", {**who, "metric": metric}, value
             yield from _interval("modelward_performance_interval", {**who, "metric": metric}, result.numbers, metric)
+        segments = dict.fromkeys(_segment(finding) for finding in result.findings if finding.segment)
+        shown = frozenset(list(segments)[:MOST_SEGMENTS])
         for finding in result.findings:
-            if finding.segment and finding.value is not None:
-                labels = {**who, "segment": _segment(finding), "metric": finding.subject}
+            if finding.segment and finding.value is not None and (segment := _segment(finding)) in shown:
+                labels = {**who, "segment": segment, "metric": finding.subject}
                 yield "modelward_segment_performance", labels, finding.value
 
 
