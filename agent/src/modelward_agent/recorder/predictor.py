@@ -8,7 +8,10 @@ from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any
 
+from modelward_agent.recorder.columns import is_column, is_table, rows_in
+from modelward_agent.recorder.features import has_names
 from modelward_agent.recorder.recorder import Recorder
+from modelward_agent.recorder.value import label_of
 
 
 def watch(model: Any, recorder: Recorder, feature_names: Sequence[str] | None = None) -> WatchedModel:
@@ -18,7 +21,8 @@ def watch(model: Any, recorder: Recorder, feature_names: Sequence[str] | None = 
         model.predict(rows)
 
     Names come from a DataFrame's columns, else from `feature_names`, else from the model's `feature_names_in_`, else
-    they are x0, x1, …
+    they are x0, x1, … A model of texts has one feature. What a model answers for several outputs at once is not
+    recorded, and said once.
     """
     return WatchedModel(model, recorder, feature_names)
 
@@ -55,11 +59,11 @@ class WatchedModel:
             raise
         milliseconds = (perf_counter() - started) * 1000
         try:
-            count = len(answer)
+            count = rows_in(rows) or rows_in(answer)
             self._latest.ids = self._recorder.predict_batch(
                 rows,
                 answer,
-                names=None if _has_names(rows) else self._names(rows),
+                names=self._names(rows),
                 classes=classes,
                 latency_ms=milliseconds / count if count else None,
             )
@@ -67,14 +71,18 @@ class WatchedModel:
             self._recorder.missed(problem)
         return answer
 
-    def _names(self, rows: Any) -> Sequence[str]:
+    def _names(self, rows: Any) -> Sequence[str] | None:
+        """Names for rows that have none of their own."""
+        if is_table(rows) or (isinstance(rows, list | tuple) and all(map(has_names, rows))):
+            return None
         if self._feature_names is not None:
             return self._feature_names
         known = getattr(self._model, "feature_names_in_", None)
         if known is not None:
             return list(known)
-        width = rows.shape[1] if hasattr(rows, "shape") else len(rows[0]) if len(rows) else 0
-        return [f"x{index}" for index in range(width)]
+        if (label := label_of(getattr(rows, "name", None))) is not None:  # a Series
+            return [label]
+        return _positions(_width(rows))
 
     def __getattr__(self, name: str) -> Any:
         if name == "_model":  # asked for before there is one, by copying
@@ -91,5 +99,13 @@ class WatchedModel:
         return f"watch({self._model!r})"
 
 
-def _has_names(rows: Any) -> bool:
-    return hasattr(rows, "columns") or isinstance(rows, dict)
+def _width(rows: Any) -> int:
+    """How many features a row has; one, where a row is a text."""
+    if shape := getattr(rows, "shape", ()):
+        return int(shape[1]) if len(shape) > 1 else 1
+    return len(rows[0]) if isinstance(rows, list | tuple) and rows and is_column(rows[0]) else 1
+
+
+@functools.lru_cache(maxsize=16)
+def _positions(width: int) -> Sequence[str]:
+    return tuple(f"x{index}" for index in range(width))

@@ -10,17 +10,24 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
+from itertools import repeat
 from math import inf, isfinite
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from modelward_agent.recorder.batch import column_of, outcomes_of, rows_of, segments_of
-from modelward_agent.recorder.encode import actual_of, encode, features_of, name_of, outcome_of, text_of
+from modelward_agent.recorder.columns import cells_of, column, rows_in, same, values_of
+from modelward_agent.recorder.encode import encode
+from modelward_agent.recorder.features import features_of
 from modelward_agent.recorder.measurement import Measurement
+from modelward_agent.recorder.moment import written
+from modelward_agent.recorder.outcome import MissingError, actual_of, id_of, outcome_of
 from modelward_agent.recorder.redact import redaction
 from modelward_agent.recorder.stamp import new_id, now, rfc3339, stamp
+from modelward_agent.recorder.value import label_of, name_of, plain, text_of
 from modelward_agent.recorder.writer import Dropped, JournalClosedError, JournalWriter, TornWriteError
 
 JOURNAL_VARIABLE = "MODELWARD_JOURNAL"
@@ -36,9 +43,10 @@ _MAX_STACK_TRACE = 64 * 1024
 _MAX_APP = 64
 _FILES_A_JOURNAL = 4  # so that dropping one file never drops everything
 _UNWRITABLE = "unwritable"
+_NOT_FINITE = ("NaN", "Infinity", "-Infinity")
 _REASON = 36  # characters that tell one kind of failure from another, before they name the value
 _MAX_REASONS = 20
-_OUTCOMES = frozenset({float, int, str, dict, type(None)})
+_OUTCOMES = frozenset({float, int, str, type(None)})
 
 _logger = logging.getLogger(__name__)
 _recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()
@@ -160,12 +168,13 @@ class Recorder:
 
         `features` is {name: value} (or a row of a DataFrame, or a pydantic model), `prediction` a number, a string,
         {class: probability}, or None for a model that abstained, `timestamp` a datetime or Unix seconds, now unless
-        given. A latency that is negative or not finite is left out.
+        given. A latency that is negative or not finite is left out. Moments among the features become Unix seconds,
+        durations seconds, and what is missing null.
         """
         moment, made = stamp()
-        if id is None:
-            id = made  # noqa: A001
         try:
+            if type(id) is not str:
+                id = made if id is None else label_of(id) or made  # noqa: A001
             if type(features) is not dict:
                 features = features_of(features)
             if self._redaction is not None:
@@ -177,10 +186,12 @@ class Recorder:
                 "kind": "prediction",
                 "model": model or self.model,
                 "version": self.version if version is None else version,
-                "id": id if type(id) is str else name_of(id),
+                "id": id,
                 "features": features,
                 "prediction": prediction,
             }
+            if type(latency_ms) is not float:
+                latency_ms = _milliseconds(latency_ms)
             if latency_ms is not None and 0.0 <= latency_ms < inf:
                 line["latency_ms"] = latency_ms
             if segment is not None:
@@ -189,12 +200,12 @@ class Recorder:
                 line["segment"] = self._segment
             self._writer.append(encode(line))
         except Exception as problem:
-            self.missed(_explained(problem, latency_ms))
+            self.missed(problem)
         else:
             self._written += 1
             if self._unwritable_since:
                 self._recovered()
-        return id
+        return id if type(id) is str else made
 
     def measure(
         self,
@@ -228,20 +239,22 @@ class Recorder:
     ) -> list[str]:
         """Record a scoring job's rows in few large writes of whole lines; return one id a row.
 
-        `features` is a DataFrame, {name: column}, a list of {name: value}, or a 2-D array with `names`; `predictions`
-        has one value a row, or with `classes` one row of probabilities. `ids`, `timestamps` and `latency_ms` have one
-        value a row or are one for all; so has each value of `segment`. A row that cannot be recorded loses only itself,
-        arguments that do not fit each other the batch (then the list is empty).
+        `features` is a DataFrame, an Arrow table, {name: column}, a list of {name: value}, or with `names` a 2-D array
+        or a sparse matrix; `predictions` has one value a row, or is a table of probabilities, whose columns `classes`
+        names where they have no names. `ids`, `timestamps` and `latency_ms` have one value a row or are one for all; so
+        has each value of `segment`. A row that cannot be recorded loses only itself, arguments that do not fit each
+        other the batch (then the list is empty).
         """
+        rows: int | None = None
         try:
             outcomes = outcomes_of(predictions, classes)
             rows = len(outcomes)
-            made = [new_id() for _ in range(rows)] if ids is None else list(map(name_of, column_of("ids", ids, rows)))
+            made = _ids(ids, rows)
             columns = zip(
                 rows_of(features, names, self._redaction, rows),
                 outcomes,
                 made,
-                column_of("timestamps", timestamps, rows),
+                _moments(timestamps, rows),
                 column_of("latency_ms", latency_ms, rows),
                 segments_of(segment, rows),
                 strict=True,
@@ -250,34 +263,72 @@ class Recorder:
             shared["version"] = self.version if version is None else version
             self._append_blocks(self._encoded(columns, shared))
         except Exception as problem:
-            self.missed(problem, len(predictions) if hasattr(predictions, "__len__") else 1)
+            self.missed(problem, _rows_lost(rows, features, predictions))
             return []
         return made
 
     def _encoded(self, columns: Iterable[tuple[Any, ...]], shared: dict[str, str]) -> Iterator[bytes]:
-        moment = now()
-        for features, prediction, id, timestamp, latency_ms, segment in columns:  # noqa: A001
+        for features, prediction, id, moment, latency_ms, segment in columns:  # noqa: A001
             try:
                 line = {
-                    "@timestamp": moment if timestamp is None else rfc3339(timestamp),
+                    "@timestamp": moment if type(moment) is str else rfc3339(moment),
                     **shared,
                     "id": id,
                     "features": features,
                     "prediction": prediction if type(prediction) in _OUTCOMES else outcome_of(prediction),
                 }
+                if type(latency_ms) is not float:
+                    latency_ms = _milliseconds(latency_ms)
                 if latency_ms is not None and 0.0 <= latency_ms < inf:
                     line["latency_ms"] = latency_ms
                 if merged := self._segment if segment is None else self._segment_of(segment):
                     line["segment"] = merged
                 encoded = encode(line)
             except Exception as problem:
-                self.missed(_explained(problem, latency_ms))
+                self.missed(problem)
             else:
                 yield encoded
 
     def actual(self, id: str, value: Any, *, timestamp: Any = None, model: str | None = None) -> None:  # noqa: A002
-        """Record what became true of the prediction with this id: a number or a string, however much later."""
-        self._record("actual", timestamp, model, None, lambda: {"id": name_of(id), "actual": actual_of(value)})
+        """Record what became true of the prediction with this id: a number or a string, however much later.
+
+        What is missing (None, NA, NaN) is no label: it is not recorded, and counted as failed.
+        """
+        self._record("actual", timestamp, model, None, lambda: {"id": id_of(id), "actual": actual_of(value)})
+
+    def actual_batch(self, ids: Any, values: Any, *, timestamps: Any = None, model: str | None = None) -> None:
+        """Record what became true of many predictions, in few large writes of whole lines.
+
+        `ids` and `values` have one value a row, as lists, arrays or Series; `timestamps` too, or it is one for all. A
+        row without an id or a value is left out and counted as failed.
+        """
+        rows: int | None = None
+        try:
+            actuals = values_of(column("values", values))
+            rows = len(actuals)
+            labels = cells_of(column("ids", ids))
+            same("ids", len(labels), rows)
+            shared = {"kind": "actual", "model": model or self.model, "version": self.version}
+            self._append_blocks(self._labelled(zip(labels, actuals, _moments(timestamps, rows), strict=True), shared))
+        except Exception as problem:
+            self.missed(problem, _rows_lost(rows, values, ids))
+
+    def _labelled(self, columns: Iterable[tuple[Any, ...]], shared: dict[str, str]) -> Iterator[bytes]:
+        rows = missing = 0
+        for id, value, moment in columns:  # noqa: A001
+            rows += 1
+            try:
+                line = {"id": id_of(id), "actual": actual_of(value), **shared}
+                encoded = encode(line | {"@timestamp": moment if type(moment) is str else rfc3339(moment)})
+            except MissingError:
+                missing += 1
+            except Exception as problem:
+                self.missed(problem)
+            else:
+                yield encoded
+        if missing:
+            told = f"actual_batch: rows without an id or a value are left out, {missing:,} of {rows:,}"
+            self.missed(MissingError(f"{told}; record a label once it is known"), missing)
 
     def error(
         self,
@@ -414,10 +465,11 @@ class Recorder:
         segment = {name_of(name): value for name, value in {**self._segment_given, **given}.items()}
         if self._redaction is not None:
             segment = self._redaction.apply(segment)
-        return {name[:_MAX_NAME]: name_of(value)[:_MAX_NAME] for name, value in segment.items() if value is not None}
+        labels = ((name, label_of(value)) for name, value in segment.items())
+        return {name[:_MAX_NAME]: label[:_MAX_NAME] for name, label in labels if label is not None}
 
     def _fields_of(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
-        fields = {name_of(name): value for name, value in (given or {}).items()}
+        fields = {name_of(name): written(value) for name, value in (given or {}).items()}
         return fields if self._redaction is None else dict(self._redaction.apply(fields))
 
     def _record(
@@ -530,11 +582,33 @@ def error_fields(error: BaseException) -> dict[str, str]:
     }
 
 
-def _explained(problem: Exception, latency_ms: Any) -> Exception:
-    """The problem, in words for the caller where a latency that cannot be compared with a number is behind it."""
-    try:
-        if latency_ms is not None:
-            bool(0.0 <= latency_ms < inf)
-    except Exception:
-        return TypeError(f"latency_ms: {text_of(latency_ms)} is not a number; give milliseconds")
-    return problem
+def _milliseconds(latency: Any) -> float | None:
+    """A latency as a number, None when it is missing or not finite; a duration says its own unit."""
+    if latency is None or type(latency) is int:
+        return latency
+    if isinstance(latency, timedelta) or type(latency).__name__ == "timedelta64":
+        seconds = plain(latency)
+        return None if seconds is None else seconds * 1000
+    simple = plain(latency)
+    if type(simple) in (int, float):
+        return float(simple)
+    if simple is None or (simple in _NOT_FINITE and not isinstance(latency, str)):
+        return None
+    raise TypeError(f"latency_ms: {text_of(latency)} is not a number; give milliseconds")
+
+
+def _ids(given: Any, rows: int) -> list[str]:
+    if given is None:
+        return [new_id() for _ in range(rows)]
+    return [label_of(cell) or new_id() for cell in column_of("ids", given, rows)]
+
+
+def _moments(timestamps: Any, rows: int) -> Iterable[Any]:
+    return repeat(now(), rows) if timestamps is None else column_of("timestamps", timestamps, rows, values_of)
+
+
+def _rows_lost(rows: int | None, *given: Any) -> int:
+    """How many rows a batch had that could not be read."""
+    with suppress(Exception):
+        return rows if rows is not None else next(known for some in given if (known := rows_in(some)) is not None)
+    return 1

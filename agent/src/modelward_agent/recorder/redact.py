@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from modelward_agent.recorder.encode import name_of, plain
+from modelward_agent.recorder.value import name_of, plain
 
 REDACT_FILE_VARIABLE = "MODELWARD_REDACT_FILE"
 

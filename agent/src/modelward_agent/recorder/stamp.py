@@ -13,6 +13,8 @@ from itertools import count
 from time import time_ns
 from typing import Any
 
+from modelward_agent.recorder.value import plain
+
 _MICROSECONDS = tuple(f"{n:03d}Z" for n in range(1000))
 _LOW_BITS = tuple(f"{n:03x}" for n in range(4096))
 
@@ -80,17 +82,16 @@ def new_id() -> str:
 
 
 def rfc3339(moment: Any) -> str:
-    """A moment as given: a datetime (naive ones are UTC), Unix seconds, RFC 3339 text or numpy's datetime64.
+    """A moment as given: a datetime (naive ones are UTC), a date (its midnight), Unix seconds or RFC 3339 text.
 
-    Raises ValueError for anything else, and for moments outside the years 1 to 9999.
+    It may be numpy's, pandas' or Arrow's. Raises ValueError for anything else, for what is missing, and for moments
+    outside the years 1 to 9999.
     """
-    if getattr(getattr(moment, "dtype", None), "kind", "") == "M":
-        moment = moment.astype("datetime64[us]").item()
     try:
         if isinstance(moment, str):
             moment = datetime.fromisoformat(moment)
         elif not isinstance(moment, datetime):
-            moment = datetime.fromtimestamp(float(moment), UTC)
+            moment = datetime.fromtimestamp(float(plain(moment)), UTC)
         if moment != moment:  # pandas' NaT is a datetime
             raise ValueError("it is missing")
         if moment.tzinfo is None:
