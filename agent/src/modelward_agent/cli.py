@@ -265,6 +265,7 @@ def _status_text(status: dict[str, Any]) -> str:
         f"failures     {counts['failures']}",
         f"left out     {_left_out(status)}",
         f"last error   {status['last_error'] or 'none'}",
+        *_unrecorded(status),
     ]
     if status["files"]:
         lines += ["", f"{'size':>10} {'committed':>10} {'shipped':>10} {'lag':>10}  file"]
@@ -274,6 +275,17 @@ def _status_text(status: dict[str, Any]) -> str:
         if len(status["files"]) > _FILES_PRINTED:
             lines.append(f"… and {status['files_followed'] - _FILES_PRINTED} more; --json shows them")
     return "\n".join(lines)
+
+
+def _unrecorded(status: dict[str, Any]) -> list[str]:
+    notices = status.get("unrecorded", [])
+    lines = []
+    for notice in notices[:_MODELS_PRINTED]:
+        said = datetime.fromtimestamp(notice["at"], UTC).isoformat(timespec="seconds")
+        lines.append(f"unrecorded   {notice['model']}, at {said}: {notice['message']}")
+    if len(notices) > _MODELS_PRINTED:
+        lines.append(f"unrecorded   … and {len(notices) - _MODELS_PRINTED} more models; --json shows them")
+    return lines
 
 
 def _left_out(status: dict[str, Any]) -> str:

@@ -44,6 +44,7 @@ from modelward_agent.ship.documents import PROFILES, Documents, Item
 from modelward_agent.ship.handover import Handover
 from modelward_agent.ship.shipper import LOOK_UP_SECONDS, Shipper
 from modelward_agent.ship.spool import Spool
+from modelward_agent.unrecorded import unrecorded_of
 
 _log = logging.getLogger(__name__)
 
@@ -80,6 +81,9 @@ SWITCH_SECONDS = 0.0005
 
 DRAIN_SECONDS = 5.0
 """How long the agent goes on delivering when it is told to end."""
+
+STATUS = "status.json"
+"""What `modelward-agent status` reads, in the state folder."""
 
 _RATE_SAMPLES = 10
 _FILES_SHOWN = 200
@@ -178,6 +182,7 @@ class Agent:
         self._log_counts = LogCounts(folder, config.metrics.max_models)
         self._starts: set[int] = set()
         self._said: set[tuple[str, str]] = set()
+        self._unrecorded = unrecorded_of(folder / STATUS)
         self._pending: _Pending | None = None
         self._files: tuple[FollowedFile, ...] = ()
         self._errors: dict[str, str] = {}
@@ -371,6 +376,7 @@ class Agent:
         tally = self._fold_records(file, good)
         self.metrics.add(tally)
         self._say_left_out(tally)
+        self._unrecorded.look(good)
         self._events += len(good)
         offsets = [start + offset for offset in entries.offsets]
         self._count_logs(file, offsets, entries.records)
@@ -694,6 +700,7 @@ class Agent:
             "failures": dict(snapshot.failures),
             "max_features": self.config.max_features,
             "features_beyond_limit": self.metrics.features_beyond_limit,
+            "unrecorded": self._unrecorded.shown,
             "last_error": self.last_error,
             "files_followed": len(files),
             "files": [
@@ -710,7 +717,7 @@ class Agent:
         }
 
     def _write_status(self) -> None:
-        path = self.config.state / "status.json"
+        path = self.config.state / STATUS
         aside = path.with_name(path.name + ASIDE)
         try:
             # Not fsynced: it only says how things are now.

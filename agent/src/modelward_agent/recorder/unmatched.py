@@ -48,9 +48,9 @@ class Unmatched:
             return
         if self._since is None:
             self._since = self._clock()
-        path = path[:_LONGEST_PATH]
-        if path in self._seen or len(self._seen) < _MOST_SEEN:
-            self._seen[path] += 1
+        self._seen[path[:_LONGEST_PATH]] += 1
+        if len(self._seen) > _MOST_SEEN:
+            self._seen = Counter(dict(self._seen.most_common(_MOST_SEEN // 2)))  # room for what comes often later
         self.look()
 
     def look(self) -> None:
