@@ -28,7 +28,7 @@ from modelward_collector.checks.drift_memory import (
 )
 from modelward_collector.checks.drift_reference import PreparedReference, prepare_reference
 from modelward_collector.checks.health import check_health
-from modelward_collector.checks.performance import check_performance
+from modelward_collector.checks.performance import Joined, check_performance
 from modelward_collector.checks.performance_past import PerformancePast
 from modelward_collector.checks.quality import Past as QualityPast
 from modelward_collector.checks.quality import check_quality
@@ -413,6 +413,12 @@ class Loader:
     def performance(self, task: Task) -> Mapping[str, Callable[[], CheckResult]]:
         """Hold each version's labelled predictions against the thresholds."""
         labelled = self._store.labelled(task.span, model=task.spec.model)
+        came = Span(task.span.start, max(task.span.end, task.now))
+        joined = Joined(
+            self._store.strangers(came, model=task.spec.model),
+            self._store.duplicate_ids(task.span, model=task.spec.model),
+            labelled.total,
+        )
         known = sorted(_told_apart(task.spec.model, labelled))
         versions = known + self._estimating.young_versions(task.spec, task.span, known)
         versions = versions or self._latest_version(task.spec.model)
@@ -426,7 +432,9 @@ class Loader:
             memory = accepted_now(past.memory, accepted, version)
             past = replace(past, memory=memory, accepted=accepted, begun=born.get(version))
             estimates = self._estimating.estimates(task.spec, version, task.span, past.left_out(version))
-            return check_performance(task.spec, version, task.span, labelled, reference, estimates, past, task.now)
+            return check_performance(
+                task.spec, version, task.span, labelled, reference, estimates, past, task.now, joined
+            )
 
         return {version: partial(judge, version) for version in versions}
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from modelward_agent.values import class_of
 from modelward_collector.checks.classes import (
     BINARY,
     MAX_CLASSES,
@@ -22,6 +23,7 @@ from modelward_collector.checks.classes import (
     values_of,
     written,
 )
+from modelward_collector.checks.result import Finding, Status
 from modelward_collector.checks.window import ReferenceProfile
 from modelward_collector.models import ModelSpec
 from modelward_collector.stats.intervals import CONFIDENCE, Interval, wilson
@@ -38,6 +40,11 @@ TOP_CLASSES = 20
 """Classes of the confusion matrix that is shown; the rest is one."""
 
 RESIDUAL_BINS = 30
+STRANGE = "classes"
+"""The test of labels that no answer of the model could be right about."""
+
+NAMED = 5
+
 HIGHER_IS_BETTER = frozenset(
     {"accuracy", "precision", "recall", "f1", "precision_macro", "recall_macro", "f1_macro", "roc_auc", "r2"}
 )
@@ -71,6 +78,10 @@ class Answers(ABC):
         self, rows: Rows | None = None, confidence: float = CONFIDENCE, wanted: Collection[str] | None = None
     ) -> dict[str, Interval]:
         """The metrics that these rows (all by default) define; with `wanted`, at least those of them."""
+
+    def doubts(self) -> list[Finding]:
+        """What is wrong with the labels themselves; of the test `STRANGE` when no metric of them means anything."""
+        return []
 
     @abstractmethod
     def detail(self, metric: str) -> dict[str, Any]:
@@ -188,6 +199,28 @@ class ClassificationAnswers(Answers):
             )
         return metrics
 
+    def doubts(self) -> list[Finding]:
+        """As `Answers` has it: labels of classes that nobody answers, and spellings that are nearly alike."""
+        names = dict(zip(self.keys, self.classes, strict=True))
+        labels = {self.keys[code] for code in np.unique(self.actual)}
+        answers = {self.keys[code] for code in np.unique(self.predicted)}
+        alike = _nearly_alike(labels - self.answerable, self.answerable)
+        if labels and not labels & self.answerable:
+            hint = "labels: loose under output makes such spellings one" if alike else "name them as the model does"
+            said = (
+                f"labels are {_names(labels, names)} and answers {_names(answers, names)}: no class is in both; {hint}"
+            )
+            return [Finding("labels", STRANGE, Status.WARNING, said, value=1.0)]
+        if not alike:
+            return []
+        one, other = alike
+        share = float(np.mean(np.isin(self.actual, [self.keys.index(one)])))
+        said = (
+            f'"{names[one]}" of labels and "{names.get(other, other)}" of answers count as two classes; '
+            "labels: loose under output makes them one"
+        )
+        return [Finding("labels", "spelling", Status.WARNING, said, value=share)]
+
     def detail(self, metric: str) -> dict[str, Any]:
         """As `Answers` has it."""
         if metric in ("precision", "recall", "f1") and self.positive is not None:
@@ -196,6 +229,17 @@ class ClassificationAnswers(Answers):
             return {}
         matrix = confusion_matrix(self.actual, self.predicted, len(self.classes))
         return {"confusion": _shown(matrix, self.classes)}
+
+
+def _names(keys: Collection[str], names: Mapping[str, str]) -> str:
+    shown = sorted(names[key] for key in keys)
+    return ", ".join(f'"{name:.40}"' for name in shown[:NAMED]) + (", …" if len(shown) > NAMED else "")
+
+
+def _nearly_alike(strange: Collection[str], known: Collection[str]) -> tuple[str, str] | None:
+    """Two classes that differ in case or blanks only, the first of the strange ones."""
+    loose = {class_of(key, loose=True): key for key in sorted(known)}
+    return next(((key, loose[same]) for key in sorted(strange) if (same := class_of(key, loose=True)) in loose), None)
 
 
 def _shown(matrix: NDArray[np.int64], classes: Sequence[str]) -> dict[str, Any]:

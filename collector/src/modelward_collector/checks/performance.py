@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modelward_collector.checks.answers import HIGHER_IS_BETTER, Answers, classification, regression
+from modelward_collector.checks.answers import HIGHER_IS_BETTER, STRANGE, Answers, classification, regression
 from modelward_collector.checks.classes import task_of
 from modelward_collector.checks.estimated import Estimates
 from modelward_collector.checks.performance_past import PerformancePast
@@ -20,10 +20,15 @@ from modelward_collector.checks.window import ReferenceProfile
 from modelward_collector.models import ModelSpec, Task, Threshold
 from modelward_collector.span import Span
 from modelward_collector.stats.intervals import CONFIDENCE, Interval
-from modelward_collector.store.protocol import Labelled
+from modelward_collector.store.protocol import Labelled, Strangers
 
 MAX_SEGMENTS = 50
 """Segment values that are judged apart, those with the most labels."""
+
+STRANGERS_MAX = 0.2
+"""Share of labels without a prediction that is let pass: one may have failed, or be older than what is kept."""
+
+REPEATS_MAX = 0.01
 
 MAX_POINTS = 92
 """Points of a metric's course over the window."""
@@ -38,6 +43,7 @@ def check_performance(
     estimates: Estimates | None = None,
     past: PerformancePast | None = None,
     now: datetime | None = None,
+    joined: Joined | None = None,
 ) -> CheckResult:
     """Hold one version's labelled predictions, made in the span, against the model's thresholds.
 
@@ -45,7 +51,8 @@ def check_performance(
     95% interval is beyond it, and perhaps (`warning`) when the estimate is. Fewer labels than `min_labels` judge
     nothing. `reference` names the classes that the window may lack. `estimates` are what is known without labels, and
     what labels are compared with; alone they make no result worse than a warning. With a `past` what is worse than it
-    was is said for as long as it lasts; `now` is when the check runs.
+    was is said for as long as it lasts; `now` is when the check runs. Labels that find no prediction, ids that repeat
+    (`joined`) and labels of classes that the model never answers are told, since no metric of them means anything.
     """
     past = past or PerformancePast()
     estimates = past.frozen(estimates, span)
@@ -55,17 +62,22 @@ def check_performance(
     task = spec.task or task_of(labelled, told)
     fewest = spec.checks.performance.min_labels
     base = _Base(spec, version, span, counts, estimates, past, now or span.end)
+    of_ids = _ids(joined) if joined is not None else []
     if counts.labels < fewest or task is None:
         said = f"{counts.said()} in; {fewest:,} are needed"
         waiting = Finding("labels", "labels", Status.NO_DATA, said, value=float(counts.labels), threshold=float(fewest))
-        return base.without_labels(said, (waiting,))
+        return base.without_labels(said, (waiting, *of_ids))
     answers = (regression if task is Task.REGRESSION else classification)(spec, labelled, told, reference)
-    findings = [Finding("labels", "labels", Status.OK, f"{counts.said()} in", value=float(counts.labels))]
+    findings = [Finding("labels", "labels", Status.OK, f"{counts.said()} in", value=float(counts.labels)), *of_ids]
     if answers.unusable:
         findings.append(_unusable(answers))
     if answers.n < fewest:
         said = f"only {answers.n:,} of {counts.labels:,} labelled predictions can be judged; {fewest:,} are needed"
         findings.append(Finding("usable", "labels", Status.NO_DATA, said, value=float(answers.n)))
+        return base.without_labels(said, tuple(findings))
+    findings += answers.doubts()
+    if any(finding.test == STRANGE for finding in findings):
+        said = next(finding.message for finding in findings if finding.test == STRANGE)
         return base.without_labels(said, tuple(findings))
     metrics = answers.metrics()
     thresholds = spec.checks.performance.thresholds
@@ -80,6 +92,50 @@ def check_performance(
     findings, memory = base.remembering(findings)
     status = worst(*(finding.status for finding in findings if finding.status is not Status.NO_DATA))
     return base.result(status, _summary(findings, metrics, answers, counts), tuple(findings), metrics, memory)
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """How labels found their predictions: labels that found none, and predictions that repeat an id, of how many."""
+
+    strangers: Strangers
+    repeats: int = 0
+    predictions: int = 0
+
+
+def _ids(joined: Joined) -> list[Finding]:
+    findings = []
+    strangers = joined.strangers
+    if strangers.without:
+        share = strangers.without / strangers.looked
+        of = f"{strangers.without:,} of the newest {strangers.looked:,} labels ({share:.0%})"
+        shown = f'label "{strangers.label:.60}"'
+        shown += f', prediction "{strangers.prediction:.60}"' if strangers.prediction else ", no prediction is kept"
+        findings.append(
+            Finding(
+                "labels",
+                "ids",
+                Status.WARNING if share > STRANGERS_MAX else Status.OK,
+                f"{of} find no prediction of their id ({shown}); send a label with the id that its prediction was "
+                "recorded with, while that is kept",
+                value=share,
+                threshold=STRANGERS_MAX,
+            )
+        )
+    if joined.repeats:
+        share = min(1.0, joined.repeats / max(1, joined.predictions))
+        findings.append(
+            Finding(
+                "predictions",
+                "ids",
+                Status.WARNING if share > REPEATS_MAX else Status.OK,
+                f"{joined.repeats:,} predictions ({share:.1%}) repeat an id; of each id one is judged, so give each "
+                "prediction its own",
+                value=share,
+                threshold=REPEATS_MAX,
+            )
+        )
+    return findings
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,8 @@ def segment_key(name: str, value: str) -> str:
 class Window:
     """The traffic of one model in one span, merged over hosts and time, apart by version and segment.
 
-    `last_row` is the end of the latest profile in it, None when there is none. The profiles are not to be changed.
+    `last_row` is the end of the latest profile with predictions in it, None when there is none. The profiles are
+    not to be changed.
     """
 
     model: str
@@ -47,8 +48,9 @@ class Window:
     last_row: datetime | None = None
 
     def versions(self) -> list[str]:
-        """The versions that had traffic, sorted."""
-        return sorted({version for version, _ in self.profiles})
+        """The versions that had traffic, sorted; not those that only labels name, which may come without one."""
+        served = {version for (version, _), profile in self.profiles.items() if profile.rows or profile.errors}
+        return sorted(served or {version for version, _ in self.profiles})
 
     def segments(self, version: str | None = None) -> dict[str, list[str]]:
         """Every segment name with its values, sorted; of one version or of all."""

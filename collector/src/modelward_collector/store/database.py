@@ -127,6 +127,10 @@ MIGRATIONS: Final = (
     -- Where the whole prediction is, for the few rows whose features are looked at.
     ALTER TABLE predictions ADD COLUMN document INTEGER;
     """,
+    """
+    -- The newest labels of a model, which may find no prediction.
+    CREATE INDEX actuals_model_at ON actuals (model, at);
+    """,
 )
 """Each script takes the file from one version (`PRAGMA user_version`) to the next. Never change one: add another."""
 

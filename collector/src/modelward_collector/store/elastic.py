@@ -36,6 +36,8 @@ from modelward_collector.store.protocol import (
     Sampled,
     SeenModel,
     StoreUnavailableError,
+    Strangers,
+    with_traffic,
 )
 from modelward_collector.store.templates import STATE_INDEX, component_templates, index_template, state_index
 
@@ -280,30 +282,32 @@ class ElasticStore:
             self._bulk(operations)
 
     def seen_models(self) -> list[SeenModel]:
-        """Every model version that has profiles, ordered by model and version."""
+        """Every model version that made predictions, ordered by model and version."""
         rows = {"rows": {"sum": {"field": "rows"}}}
+        moments = {"first": {"min": {"field": "@timestamp"}}, "last": _LAST, "until": {"max": {"field": "until"}}}
         aggregations = {
-            "first": {"min": {"field": "@timestamp"}},
-            "last": _LAST,
-            "until": {"max": {"field": "until"}},
+            **moments,
+            # Labels that come later are no sign of life.
+            "traffic": {"filter": {"range": {"rows": {"gt": 0}}}, "aggs": moments},
             "counted": {"filter": _COUNTED, "aggs": rows},
         }
         with self._asking():
             buckets = list(self._composite(Alias.PROFILES, ("model", "version"), aggregations))
         seen = []
         for bucket in buckets:
-            last = _last_end(bucket)
+            told = bucket["traffic"] if bucket["traffic"]["doc_count"] else bucket
+            last = _last_end(told)
             if last is not None:
                 seen.append(
                     SeenModel(
                         bucket["key"]["model"],
                         bucket["key"]["version"],
-                        _from_millis(bucket["first"]["value"]) if bucket["first"]["value"] is not None else last,
+                        _from_millis(told["first"]["value"]) if told["first"]["value"] is not None else last,
                         last,
                         int(bucket["counted"]["rows"]["value"]),
                     )
                 )
-        return sorted(seen, key=lambda one: (one.model, one.version))
+        return with_traffic(sorted(seen, key=lambda one: (one.model, one.version)))
 
     def watermark(self) -> datetime | None:
         """The start of the latest profile window of any model: what came before it is complete. None without one."""
@@ -376,6 +380,29 @@ class ElasticStore:
             return int(counted)
         different = answer["aggregations"]["all"]["value"] - answer["aggregations"]["different"]["value"]
         return int(max(counted, different))
+
+    def strangers(self, span: Span, *, model: str, limit: int = 1_000) -> Strangers:
+        """Whether the newest labels that came in the span find their predictions, whenever those were made."""
+        of_model = {"term": {"model": model}}
+        labels = _all_of(_within("@timestamp", span), {"term": {"kind": "actual"}}, of_model)
+        predictions = {"term": {"kind": "prediction"}}
+        with self._asking():
+            hits = self._hits(Alias.EVENTS, labels, _NEWEST_FIRST, limit, source=["id"])
+            ids = list(dict.fromkeys(shape.text(hit["_source"].get("id")) for hit in hits))
+            known: set[str] = set()
+            if ids:
+                query = _all_of(predictions, of_model, {"terms": {"id": ids}})
+                known = {
+                    shape.text(hit["_source"].get("id"))
+                    for hit in self._hits(Alias.EVENTS, query, _OLDEST_FIRST, source=["id"])
+                }
+            strange = [its_id for its_id in ids if its_id not in known]
+            newest = None
+            if strange:
+                found = self._hits(Alias.EVENTS, _all_of(predictions, of_model), _NEWEST_FIRST, 1, source=["id"])
+                newest = next(found, None)
+        prediction = "" if newest is None else shape.text(newest["_source"].get("id"))
+        return Strangers(len(ids), len(strange), strange[0] if strange else "", prediction)
 
     # -- results ------------------------------------------------------------------------------------------------
     def save_result(self, result: CheckResult) -> None:

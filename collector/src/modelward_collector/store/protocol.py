@@ -6,7 +6,7 @@ Methods are synchronous and may be called from several threads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -104,6 +104,13 @@ class SeenModel:
     rows: int
 
 
+def with_traffic(seen: Iterable[SeenModel]) -> list[SeenModel]:
+    """Without versions that only labels (or errors) name, unless the model has no other: they were never served."""
+    known = list(seen)
+    served = {one.model for one in known if one.rows}
+    return [one for one in known if one.rows or one.model not in served]
+
+
 @dataclass(frozen=True, slots=True)
 class Labelled:
     """Predictions of a span, with their actuals where those are in; columns of equal length `n`.
@@ -136,6 +143,19 @@ class Sampled:
 
     labelled: Labelled
     features: list[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Strangers:
+    """Of the newest labels that were looked at, how many have an id that no prediction has.
+
+    `label` is such an id, `prediction` one that a prediction has, to compare; "" for none.
+    """
+
+    looked: int
+    without: int
+    label: str = ""
+    prediction: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +224,7 @@ class Store(Protocol):
         """Delete parts that a stored roll-up covers."""
 
     def seen_models(self) -> list[SeenModel]:
-        """Every model version that has profiles, ordered by model and version."""
+        """Every model version that made predictions, ordered by model and version; see `with_traffic`."""
 
     def watermark(self) -> datetime | None:
         """The start of the latest profile window of any model: what came before it is complete. None without one."""
@@ -218,6 +238,9 @@ class Store(Protocol):
 
     def duplicate_ids(self, span: Span, *, model: str) -> int:
         """How many predictions of the span repeat the id of another one."""
+
+    def strangers(self, span: Span, *, model: str, limit: int = 1_000) -> Strangers:
+        """Whether the newest labels that came in the span find their predictions, whenever those were made."""
 
     # -- results ------------------------------------------------------------------------------------------------
     def save_result(self, result: CheckResult) -> None:

@@ -30,6 +30,8 @@ from modelward_collector.store.protocol import (
     Part,
     Sampled,
     SeenModel,
+    Strangers,
+    with_traffic,
 )
 
 _PAYLOADS_AT_A_TIME: Final = 200
@@ -171,11 +173,11 @@ class SqliteStore:
                 _delete_parts(connection, "id IN (SELECT value FROM json_each(?))", (_json(chunk),))
 
     def seen_models(self) -> list[SeenModel]:
-        """Every model version that has profiles, ordered by model and version."""
+        """Every model version that made predictions, ordered by model and version."""
         query = "SELECT model, version, first_seen, last_seen, rows FROM models ORDER BY model, version"
         with self._database.read() as connection:
             rows = connection.execute(query).fetchall()
-        return [
+        return with_traffic(
             SeenModel(
                 model,
                 version,
@@ -184,7 +186,7 @@ class SqliteStore:
                 count,
             )
             for model, version, first, last, count in rows
-        ]
+        )
 
     def watermark(self) -> datetime | None:
         """The start of the latest profile window of any model: what came before it is complete. None without one."""
@@ -250,6 +252,27 @@ class SqliteStore:
         with self._database.read() as connection:
             (count,) = connection.execute(query, {"model": model, **_bounds(span)}).fetchone()
         return int(count)
+
+    def strangers(self, span: Span, *, model: str, limit: int = 1_000) -> Strangers:
+        """Whether the newest labels that came in the span find their predictions, whenever those were made."""
+        values = {"model": model, **_bounds(span), "limit": limit}
+        with self._database.read() as connection:
+            found = connection.execute(
+                """
+                SELECT a.id, p.id IS NOT NULL
+                FROM (
+                    SELECT id FROM actuals WHERE model = :model AND at >= :start AND at < :end
+                    ORDER BY at DESC LIMIT :limit
+                ) AS a
+                LEFT JOIN predictions AS p ON p.model = :model AND p.id = a.id
+                """,
+                values,
+            ).fetchall()
+            label = next((its_id for its_id, known in found if not known), "")
+            newest = "SELECT id FROM predictions WHERE model = :model ORDER BY at DESC LIMIT 1"
+            prediction = connection.execute(newest, values).fetchone() if label else None
+        without = sum(not known for _, known in found)
+        return Strangers(len(found), without, label, prediction[0] if prediction else "")
 
     # -- results ------------------------------------------------------------------------------------------------
     def save_result(self, result: CheckResult) -> None:
@@ -527,8 +550,16 @@ def _created_part(connection: sqlite3.Connection, document: Document, at: dateti
         connection.execute(
             """
             INSERT INTO models VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE
-            SET first_seen = min(first_seen, excluded.first_seen),
-                last_seen = max(last_seen, excluded.last_seen),
+            SET first_seen = CASE
+                    WHEN excluded.rows = 0 THEN first_seen
+                    WHEN rows = 0 THEN excluded.first_seen
+                    ELSE min(first_seen, excluded.first_seen)
+                END,
+                last_seen = CASE
+                    WHEN excluded.rows = 0 THEN last_seen
+                    WHEN rows = 0 THEN excluded.last_seen
+                    ELSE max(last_seen, excluded.last_seen)
+                END,
                 rows = rows + excluded.rows
             """,
             (model, version, start, start + seconds, rows),

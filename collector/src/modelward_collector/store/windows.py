@@ -85,7 +85,7 @@ def _window(model: str, span: Span, profiles: Mapping[tuple[str, Segment], Profi
         span=span,
         profiles=profiles,
         hosts=frozenset(part.host for part in parts),
-        last_row=max((part.end for part in parts), default=None),
+        last_row=max((part.end for part in parts if part.rows), default=None),
     )
 
 
