@@ -183,6 +183,8 @@ def test_one_path_may_be_given_alone() -> None:
         ({"path": "/predict"}, ("/predict",)),
         ({"path": "/api/predict", "root_path": "/api"}, ("/predict", "/api/predict")),
         ({"path": "/predict", "root_path": "/api"}, ("/predict", "/api/predict")),
+        ({"path": "/predict", "root_path": "/api/v1", "app_root_path": "/api"}, ("/predict", "/api/v1/predict")),
+        ({"path": "/v1/predict", "root_path": "", "route_path": "/predict"}, ("/predict", "/v1/predict")),
         ({"path": "/api", "root_path": "/api"}, ("/", "/api")),
         ({"path": "/apis/predict", "root_path": "/api"}, ("/apis/predict", "/api/apis/predict")),
         ({"path": "/api//predict", "root_path": "/api/"}, ("/predict", "/api//predict")),

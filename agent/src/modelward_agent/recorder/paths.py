@@ -42,7 +42,7 @@ def names_of(scope: Mapping[str, Any], root_path: str = "") -> tuple[str, ...]:
     older one, and a proxy that strips it). `root_path` is the application's own, in the place of the scope's.
     """
     path: str = scope["path"]
-    names = []
+    names = [route_path] if (route_path := scope.get("route_path")) else []  # Starlette 0.33 and 0.34, in a mount
     for root in (root_path or scope.get("root_path", ""), scope.get("app_root_path", "")):
         root = root.rstrip("/")
         if f"{path}/".startswith(f"{root}/"):
