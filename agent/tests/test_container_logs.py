@@ -204,7 +204,7 @@ def wrapped(streams: Sequence[tuple[str, list[str]]], wrap: Wrap, chance: random
             cuts = sorted({0, *(chance.randint(0, len(line)) for _ in range(chance.choice((0, 0, 2))))})
             pieces = [line[start:end] for start, end in zip(cuts, [*cuts[1:], None], strict=True)]
             parts[stream] += [*(piece for piece in pieces[:-1] if piece), pieces[-1] + "\n"]
-    written = []
+    written: list[bytes] = []
     while any(parts.values()):
         stream = chance.choice([stream for stream, left in parts.items() if left])
         written.append(wrap(parts[stream].pop(0), stream, len(written) / 1000))

@@ -142,8 +142,9 @@ class Offsets:
 class Identity:
     """What a file without a telling name is recognised by.
 
-    `head` is the hexadecimal hash of the first `head_bytes` bytes. `size` is how much of it was known when this was
-    written; it only serves to count what was lost when the file is gone.
+    `head` is the hexadecimal hash of the first `head_bytes` bytes. `crc` is the CRC-32 of the first `read`, by which a
+    copy is known. `size` is how much of it was known when this was written; it only serves to count what was lost when
+    the file is gone.
     """
 
     key: str
@@ -153,6 +154,8 @@ class Identity:
     head_bytes: int
     head: str
     size: int
+    read: int = 0
+    crc: int = 0
 
 
 class FileKeys:
@@ -179,7 +182,7 @@ class FileKeys:
             files[identity.key] = identity
         if files == self._files:
             return
-        names = ("path", "device", "inode", "head_bytes", "head", "size")
+        names = ("path", "device", "inode", "head_bytes", "head", "size", "read", "crc")
         entries = {key: {name: getattr(entry, name) for name in names} for key, entry in files.items()}
         write_durably(self._path, [orjson.dumps({"format": FORMAT, "files": entries})])
         self._files = files
