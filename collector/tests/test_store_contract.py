@@ -17,7 +17,7 @@ from collector.tests.store_documents import DAY, NOON, actual, heartbeat, log, p
 from modelward_agent.profile import from_bytes
 from modelward_collector.checks.result import CheckKind, CheckResult, Status
 from modelward_collector.span import Span
-from modelward_collector.store.protocol import Alias, Document, Health, Outcome, Store
+from modelward_collector.store.protocol import Alias, Document, Health, Outcome, Store, Strangers
 from modelward_collector.store.sqlite import SqliteStore
 
 SECOND = timedelta(seconds=1)
@@ -390,6 +390,22 @@ def test_models_are_seen_with_their_first_and_last_window_and_rows(store: Store)
     assert store.watermark() == NOON + HOUR
 
 
+def test_versions_of_labels_alone_are_none_and_no_sign_of_life(store: Store) -> None:
+    store.create([part("1", NOON, [1.0] * 10), part("2", NOON + HOUR, [], version="")])
+    store.create([part("3", NOON + 2 * HOUR, []), part("4", NOON - 24 * HOUR, [])])
+    [seen] = store.seen_models()
+    assert (seen.version, seen.rows) == ("1", 10)
+    assert (seen.first_seen, seen.last_seen) == (NOON, NOON + MINUTE)
+
+
+def test_labels_that_come_before_any_prediction_name_a_model(store: Store) -> None:
+    store.create([part("1", NOON, [], version="")])
+    assert [(one.model, one.version, one.rows) for one in store.seen_models()] == [("delay", "", 0)]
+    store.create([part("2", NOON - HOUR, [1.0])])
+    [seen] = store.seen_models()
+    assert (seen.version, seen.first_seen, seen.last_seen) == ("1", NOON - HOUR, NOON - HOUR + MINUTE)
+
+
 def test_rolling_up_changes_nothing_of_what_was_seen(store: Store) -> None:
     store.create([part("1", NOON, [1.0] * 10), part("2", NOON + MINUTE, [1.0] * 5)])
     before = (store.seen_models(), store.watermark())
@@ -493,6 +509,18 @@ def test_a_repeated_prediction_counts_once_and_is_counted_as_a_duplicate(store: 
     assert store.duplicate_ids(DAY, model="delay") == 2
     assert store.duplicate_ids(DAY, model="fraud") == 0
     assert store.duplicate_ids(Span(DAY.end, DAY.end + HOUR), model="delay") == 0
+
+
+def test_labels_that_find_no_prediction_are_counted_among_the_newest(store: Store) -> None:
+    assert store.strangers(DAY, model="delay") == Strangers(0, 0)
+    store.create([prediction("1", NOON - 30 * 24 * HOUR), prediction("2"), prediction("3", model="fraud")])
+    store.create([actual("1"), actual("2", NOON + HOUR), actual("2", NOON + 2 * HOUR)])
+    assert store.strangers(DAY, model="delay") == Strangers(2, 0)
+    store.create([actual("3", NOON + 3 * HOUR)])  # of another model's prediction
+    assert store.strangers(DAY, model="delay") == Strangers(3, 1, "3", "2")
+    assert store.strangers(DAY, model="delay", limit=1) == Strangers(1, 1, "3", "2")
+    assert store.strangers(Span(DAY.end, DAY.end + HOUR), model="delay") == Strangers(0, 0)
+    assert store.strangers(DAY, model="fraud") == Strangers(0, 0)
 
 
 def test_a_redelivered_event_is_no_duplicate(store: Store) -> None:
