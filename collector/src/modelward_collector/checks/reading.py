@@ -64,7 +64,7 @@ class Reading:
         if classes:
             for name in CLASSES:
                 if (output := file.outputs.get(name)) is not None:
-                    spelled = {**_spellings(output, loose), **spelled}
+                    spelled = {**_spellings(as_classes(output, spelled, loose), loose), **spelled}
         return cls({**known, **declared}, frozenset(declared), classes, loose, spelled, categories)
 
     def window(self, window: Window) -> Window:
