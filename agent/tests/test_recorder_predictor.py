@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
+from scipy import sparse
 from sklearn.datasets import load_iris, make_regression
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.feature_extraction import DictVectorizer
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -110,3 +115,92 @@ def test_rows_that_cannot_be_recorded_do_not_disturb_the_model(recorder: Recorde
     assert model.last_ids == []
     assert recorder.stats.written == 0
     assert recorder.stats.failed > 0
+
+
+def test_classes_of_any_type_are_named_as_labels_are(recorder: Recorder, tmp_path: Path) -> None:
+    rows = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0]})
+    for target, names in (
+        (np.array([0.0, 0.0, 1.0, 1.0]), ["0", "1"]),
+        (np.array([False, False, True, True]), ["false", "true"]),
+        (np.array(["no", "no", "yes", "yes"]), ["no", "yes"]),
+        (np.array([3, 3, 7, 7]), ["3", "7"]),
+    ):
+        model = watch(LogisticRegression().fit(rows, target), recorder)
+        model.predict_proba(rows[:1])
+        model.predict(rows[:1])
+        probabilities, label = (line["prediction"] for line in recorded(tmp_path)[-2:])
+        assert list(probabilities) == names
+        assert label in (names[0], target[0])
+
+
+def test_several_outputs_are_refused_in_words(recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
+    rows = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0]})
+    target = np.array([[0, 1], [0, 1], [1, 0], [1, 0]])
+    model = watch(RandomForestClassifier(2).fit(rows, target), recorder)
+    assert len(model.predict_proba(rows)) == 2
+    assert model.last_ids == []
+    assert "classes: there are those of several outputs; record each output as a model of its own" in caplog.text
+    model.predict(rows)
+    assert "predictions: 2 values a row that nothing names" in caplog.text
+    assert (recorder.stats.written, recorder.stats.failed) == (0, 8)
+
+
+def test_a_model_of_texts_has_one_feature(recorder: Recorder, tmp_path: Path) -> None:
+    texts = ["good film", "bad film", "good", "bad"]
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, [1, 0, 1, 0])
+    watch(model, recorder).predict(texts[:2])
+    watch(model, recorder, ["review"]).predict_proba(np.array(texts[:2]))
+    watch(model, recorder).predict(pd.Series(texts[:2], name="text"))
+    found = [line["features"] for line in recorded(tmp_path)]
+    assert found[::2] == [{"x0": "good film"}, {"review": "good film"}, {"text": "good film"}]
+
+
+def test_a_model_of_dicts_has_their_names(recorder: Recorder, tmp_path: Path) -> None:
+    rows = [{"city": "Oslo", "n": 1.0}, {"city": "Rome", "n": 2.0}]
+    model = watch(make_pipeline(DictVectorizer(), LogisticRegression()).fit(rows, [0, 1]), recorder)
+    model.predict(rows)
+    assert [line["features"] for line in recorded(tmp_path)] == rows
+
+
+def test_a_sparse_matrix_and_a_polars_frame_are_recorded(recorder: Recorder, tmp_path: Path) -> None:
+    rows = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 0.0]])
+    model = watch(LogisticRegression().fit(rows, [0, 1, 1]), recorder)
+    model.predict(sparse.csr_array(rows[:2]))
+    model.predict_proba(pl.DataFrame(rows[:2], schema=["a", "b"]))
+    found = [line["features"] for line in recorded(tmp_path)]
+    assert found == [{"x0": 0.0, "x1": 1.0}, {"x0": 1.0, "x1": 0.0}, {"a": 0.0, "b": 1.0}, {"a": 1.0, "b": 0.0}]
+
+
+def test_an_answer_may_be_a_table(recorder: Recorder, tmp_path: Path) -> None:
+    class Tabular:
+        classes_: ClassVar = ["cat", "dog"]
+
+        def predict(self, rows: Any) -> Any:
+            return pl.DataFrame({"price": rows["x"] * 2})
+
+        def predict_proba(self, rows: Any) -> Any:
+            return pd.DataFrame({"p0": 1 - rows["x"], "p1": rows["x"]})
+
+    rows = pd.DataFrame({"x": [0.25, 0.5]}, index=[8, 9])
+    model = watch(Tabular(), recorder)
+    model.predict(rows)
+    model.predict_proba(rows)
+    assert [line["prediction"] for line in recorded(tmp_path)] == [
+        0.5,
+        1.0,
+        {"cat": 0.75, "dog": 0.25},
+        {"cat": 0.5, "dog": 0.5},
+    ]
+
+
+def test_rows_without_a_shape_of_their_own_are_counted(recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
+    class Matrix:
+        pass
+
+    class Booster:
+        def predict(self, rows: Any) -> Any:
+            return np.zeros(3)
+
+    watch(Booster(), recorder).predict(Matrix())
+    assert "features: a Matrix has no rows" in caplog.text
+    assert (recorder.stats.written, recorder.stats.failed) == (0, 3)

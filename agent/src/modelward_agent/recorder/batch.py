@@ -12,6 +12,7 @@ from modelward_agent.recorder.columns import (
     cells_of,
     column,
     is_column,
+    is_table,
     named_columns,
     one_column,
     rows_in,
@@ -161,7 +162,7 @@ def outcomes_of(predictions: Any, classes: Any) -> list[Any]:
     values = values_of(predictions.toarray() if hasattr(predictions, "tocsr") else predictions)
     if labels is None and _SCALARS.issuperset(map(type, values)):
         return values
-    values = [value[0] if len(_shape(value)) > 1 else value for value in values]
+    values = [value[0] if len(_shape(value)) > 1 and not is_table(value) else value for value in values]
     widths = {len(row) if _is_row(row) else 0 for row in values}
     if len(widths) == 1 and (width := widths.pop()) and (labels is not None or width > 1):
         return _named_rows(values, labels, width)

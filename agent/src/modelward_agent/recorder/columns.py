@@ -53,7 +53,7 @@ def cells_of(column: Any) -> list[Any]:
 
 
 def values_of(column: Any) -> list[Any]:
-    """A column's cells as the journal has them. Arrays in cells stay as they are, for `encode`."""
+    """A column's cells as the journal has them. What is nested in a cell stays as it is, for `encode`."""
     if isinstance(seconds := in_seconds(column), list):
         return seconds
     cells = cells_of(column)
@@ -69,7 +69,7 @@ def _value(cell: Any, nan_is_missing: bool) -> Any:
         return cell
     if nan_is_missing and is_nan(cell):
         return None
-    return cell if isinstance(cell, list | tuple) or getattr(cell, "shape", None) else plain(cell)
+    return cell if isinstance(cell, list | tuple | Mapping) or getattr(cell, "shape", None) else plain(cell)
 
 
 def column(name: str, given: Any) -> Any:

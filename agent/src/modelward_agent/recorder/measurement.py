@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from modelward_agent.recorder.stamp import new_id
+from modelward_agent.recorder.value import label_of
 
 if TYPE_CHECKING:
     from modelward_agent.recorder.recorder import Recorder
@@ -26,14 +27,14 @@ class Measurement:
         recorder: Recorder,
         features: Any,
         *,
-        id: str | None = None,  # noqa: A002 - the journal's name for it
+        id: Any = None,  # noqa: A002 - the journal's name for it
         segment: Mapping[str, Any] | None = None,
         model: str | None = None,
         version: str | None = None,
     ) -> None:
         self._recorder = recorder
         self.features = features
-        self.id = new_id() if id is None else id
+        self.id = label_of(id) or new_id()
         self.segment = segment
         self.model = model
         self.version = version

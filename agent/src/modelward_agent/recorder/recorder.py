@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from itertools import repeat
 from math import inf, isfinite
 from pathlib import Path
 from types import TracebackType
@@ -157,7 +156,7 @@ class Recorder:
         features: Any,
         prediction: Any,
         *,
-        id: str | None = None,  # noqa: A002 - the journal's name for it
+        id: Any = None,  # noqa: A002 - the journal's name for it
         latency_ms: float | None = None,
         segment: Mapping[str, Any] | None = None,
         timestamp: Any = None,
@@ -211,7 +210,7 @@ class Recorder:
         self,
         features: Any = None,
         *,
-        id: str | None = None,  # noqa: A002 - the journal's name for it
+        id: Any = None,  # noqa: A002 - the journal's name for it
         segment: Mapping[str, Any] | None = None,
         model: str | None = None,
         version: str | None = None,
@@ -254,24 +253,26 @@ class Recorder:
                 rows_of(features, names, self._redaction, rows),
                 outcomes,
                 made,
-                _moments(timestamps, rows),
+                column_of("timestamps", timestamps, rows, values_of),
                 column_of("latency_ms", latency_ms, rows),
                 segments_of(segment, rows),
                 strict=True,
             )
             shared = {"kind": "prediction", "model": model or self.model}
             shared["version"] = self.version if version is None else version
-            self._append_blocks(self._encoded(columns, shared))
+            self._append_blocks(self._encoded(columns, shared, now() if timestamps is None else None))
         except Exception as problem:
             self.missed(problem, _rows_lost(rows, features, predictions))
             return []
         return made
 
-    def _encoded(self, columns: Iterable[tuple[Any, ...]], shared: dict[str, str]) -> Iterator[bytes]:
-        for features, prediction, id, moment, latency_ms, segment in columns:  # noqa: A001
+    def _encoded(
+        self, columns: Iterable[tuple[Any, ...]], shared: dict[str, str], present: str | None
+    ) -> Iterator[bytes]:
+        for features, prediction, id, timestamp, latency_ms, segment in columns:  # noqa: A001
             try:
                 line = {
-                    "@timestamp": moment if type(moment) is str else rfc3339(moment),
+                    "@timestamp": present or rfc3339(timestamp),
                     **shared,
                     "id": id,
                     "features": features,
@@ -289,7 +290,7 @@ class Recorder:
             else:
                 yield encoded
 
-    def actual(self, id: str, value: Any, *, timestamp: Any = None, model: str | None = None) -> None:  # noqa: A002
+    def actual(self, id: Any, value: Any, *, timestamp: Any = None, model: str | None = None) -> None:  # noqa: A002
         """Record what became true of the prediction with this id: a number or a string, however much later.
 
         What is missing (None, NA, NaN) is no label: it is not recorded, and counted as failed.
@@ -309,17 +310,20 @@ class Recorder:
             labels = cells_of(column("ids", ids))
             same("ids", len(labels), rows)
             shared = {"kind": "actual", "model": model or self.model, "version": self.version}
-            self._append_blocks(self._labelled(zip(labels, actuals, _moments(timestamps, rows), strict=True), shared))
+            columns = zip(labels, actuals, column_of("timestamps", timestamps, rows, values_of), strict=True)
+            self._append_blocks(self._labelled(columns, shared, now() if timestamps is None else None))
         except Exception as problem:
             self.missed(problem, _rows_lost(rows, values, ids))
 
-    def _labelled(self, columns: Iterable[tuple[Any, ...]], shared: dict[str, str]) -> Iterator[bytes]:
+    def _labelled(
+        self, columns: Iterable[tuple[Any, ...]], shared: dict[str, str], present: str | None
+    ) -> Iterator[bytes]:
         rows = missing = 0
-        for id, value, moment in columns:  # noqa: A001
+        for id, value, timestamp in columns:  # noqa: A001
             rows += 1
             try:
                 line = {"id": id_of(id), "actual": actual_of(value), **shared}
-                encoded = encode(line | {"@timestamp": moment if type(moment) is str else rfc3339(moment)})
+                encoded = encode({**line, "@timestamp": present or rfc3339(timestamp)})
             except MissingError:
                 missing += 1
             except Exception as problem:
@@ -334,7 +338,7 @@ class Recorder:
         self,
         error: BaseException | str,
         *,
-        id: str | None = None,  # noqa: A002 - the journal's name for it
+        id: Any = None,  # noqa: A002 - the journal's name for it
         latency_ms: float | None = None,
         segment: Mapping[str, Any] | None = None,
         fields: Mapping[str, Any] | None = None,
@@ -355,7 +359,8 @@ class Recorder:
                 line["message"] = line["error.message"] or line["error.type"]
             else:
                 line["message"] = str(error)[:_MAX_MESSAGE]
-            line |= {"id": id and name_of(id), "latency_ms": latency_ms, "segment": self._segment_of(segment or {})}
+            line |= {"id": label_of(id), "latency_ms": _milliseconds(latency_ms)}
+            line["segment"] = self._segment_of(segment or {})
             return {name: value for name, value in line.items() if value not in (None, {})}
 
         self._record("error", timestamp, model, version, body)
@@ -601,10 +606,6 @@ def _ids(given: Any, rows: int) -> list[str]:
     if given is None:
         return [new_id() for _ in range(rows)]
     return [label_of(cell) or new_id() for cell in column_of("ids", given, rows)]
-
-
-def _moments(timestamps: Any, rows: int) -> Iterable[Any]:
-    return repeat(now(), rows) if timestamps is None else column_of("timestamps", timestamps, rows, values_of)
 
 
 def _rows_lost(rows: int | None, *given: Any) -> int:

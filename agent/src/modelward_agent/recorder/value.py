@@ -38,7 +38,9 @@ def is_nan(value: Any) -> bool:
     """Whether it is one number and not a number."""
     if isinstance(value, Decimal):
         return value.is_nan()
-    return isinstance(value, float) and value != value
+    if isinstance(value, float):
+        return value != value
+    return _kind(value) == "f" and not getattr(value, "shape", None) and bool(value != value)
 
 
 def is_pandas(container: Any) -> bool:
