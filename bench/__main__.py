@@ -15,6 +15,7 @@ HERE = Path(__file__).resolve().parent
 BENCHES = {
     "recorder": ["bench/recorder.py"],
     "agent": ["bench/agent.py"],
+    "width": ["bench/width.py"],
     "drift check": ["bench/drift_check.py"],
     "performance check": ["bench/performance_check.py"],
     "console": ["bench/console.py"],

@@ -123,7 +123,7 @@ class Sink(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def whole_agent(folder: Path, journal: Path, *, compress: str) -> tuple[float, float]:
+def whole_agent(folder: Path, journal: Path, *, compress: str, events: int = EVENTS) -> tuple[float, float]:
     """Events a second until everything is delivered, and the agent's peak resident memory in MiB."""
     folder = folder / compress
     folder.mkdir()
@@ -141,10 +141,10 @@ def whole_agent(folder: Path, journal: Path, *, compress: str) -> tuple[float, f
         for _ in _until(TAKES_AT_MOST):
             if agent.poll() is not None:
                 raise SystemExit(f"modelward: the agent ended with {agent.returncode}")
-            if Sink.created >= EVENTS:
+            if Sink.created >= events:
                 break
         else:
-            raise SystemExit(f"modelward: {Sink.created:,} of {EVENTS:,} events after {TAKES_AT_MOST:g} s")
+            raise SystemExit(f"modelward: {Sink.created:,} of {events:,} events after {TAKES_AT_MOST:g} s")
         seconds = time.monotonic() - begun
         status = Path(f"/proc/{agent.pid}/status").read_text()
     finally:
@@ -152,7 +152,7 @@ def whole_agent(folder: Path, journal: Path, *, compress: str) -> tuple[float, f
         agent.wait(30)
         server.shutdown()
     peak = next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
-    return EVENTS / seconds, peak
+    return events / seconds, peak
 
 
 def _until(seconds: float) -> Iterator[None]:

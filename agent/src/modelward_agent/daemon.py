@@ -72,6 +72,10 @@ MANY_COLUMNS = 6_000
 MOST_COLUMNS = 12_000
 """The same of the features and outputs in them, which is what their memory goes by: 2 to 5 kB each."""
 
+MOST_WIDE_PROFILES = 8
+"""So many profiles of a model of thousands of features may be open all the same, or a few segments of it would have
+every row committed by itself."""
+
 PATIENCE_SECONDS = 0.1
 """How long one round of the loop waits for room to hand over what it has read: 20 MiB/s are always read and folded,
 however slowly they are shipped. What is not handed over is read and parsed again by the shipper."""
@@ -295,7 +299,7 @@ class Agent:
         windows = self._folder.open_windows
         if windows > MOST_WINDOWS or (windows >= MANY_WINDOWS and len(self._starts) >= MANY_WINDOWS):
             return True
-        return self._folder.open_columns > MOST_COLUMNS
+        return self._folder.open_columns > max(MOST_COLUMNS, MOST_WIDE_PROFILES * self._folder.widest)
 
     def _may_fold(self) -> bool:
         # While commits fail, profiles wait in memory; the journal holds the rest.

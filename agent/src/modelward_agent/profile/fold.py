@@ -119,6 +119,11 @@ class Folder:
         """How many features and outputs those profiles summarise: what memory goes by."""
         return sum(len(window.profile.features) + len(window.profile.outputs) for window in self._windows.values())
 
+    @property
+    def widest(self) -> int:
+        """How many of them the widest of the profiles has."""
+        return max((len(one.profile.features) + len(one.profile.outputs) for one in self._windows.values()), default=0)
+
     def fold(self, records: Iterable[Record]) -> Tally:
         """Fold predictions, actuals and errors; stages and business lines are handed on, other kinds passed over."""
         tally = Tally()
