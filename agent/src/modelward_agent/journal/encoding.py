@@ -19,6 +19,11 @@ _SHARE = 0.5
 """At least this share of such a text's characters has a NUL as its one half, and next to none as the other."""
 
 
+def may_be_utf16(stretch: bytes) -> bool:
+    """Whether it is worth looking: all UTF-16 that is a log has a NUL in each newline."""
+    return b"\x00" in stretch or stretch[:2] in _BOMS
+
+
 def encoding_of(head: bytes) -> str | None:
     """UTF-16's name in Python, of a text that begins so; None for all that is read as UTF-8."""
     if (named := _BOMS.get(head[:2])) is not None:

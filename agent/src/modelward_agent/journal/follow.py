@@ -147,9 +147,9 @@ class FollowedFile:
     `cursor` and `committed` belong to the reading loop, `shipped` to the shipper. `handed`, `claimed`, `queued`, `turn`
     and `closed` are guarded by the lock of `modelward_agent.ship.handover.Handover`.
 
-    `proof` is an offset and the CRC-32 of all before it, as of the last commit. A new file is not `decided` on until it
-    is clear that it is no copy of what was read. `truncated` is the content that is gone from the file; it may be found
-    in a copy.
+    `proof` is an offset and the CRC-32 of all before it, as of the last commit; `noted` is how much of the head is
+    stored. A new file is not `decided` on until it is clear that it is no copy of what was read. `truncated` is the
+    content that is gone from the file; it may be found in a copy.
     """
 
     key: str
@@ -174,6 +174,7 @@ class FollowedFile:
     closed: bool = False
     proof: tuple[int, int] = (0, 0)
     decided: bool = True
+    noted: int = 0
     found: float = field(default_factory=time.monotonic)
     truncated: Content | None = None
 
@@ -368,7 +369,8 @@ class Follower:
                         continue
                     file = self._open(path, source)
                     if file is not None and file.key == known.key:
-                        file.attached = False
+                        # Under the name that is looked for it is found again after another restart.
+                        file.attached, file.path = False, known.path
                         opened.append(file)
                     elif file is not None:
                         os.close(file.descriptor)
@@ -481,6 +483,7 @@ class Follower:
     def grown(self) -> list[FollowedFile]:
         """Files with unread bytes. A file that was truncated is replaced by a new one. OSError as `discover`."""
         grown = []
+        young = []
         for file in list(self.files.values()):
             if file.truncated is not None:
                 continue
@@ -496,6 +499,13 @@ class Follower:
                     file.size = status.st_size
                 if file.size > file.folded and (file.decided or self._decide(file)):
                     grown.append(file)
+                    if not file.recorder and file.noted < len(file.head):
+                        young.append(file)
+        if young:
+            # Before anything is sent under its key, a file can be recognised.
+            self._keys.save([file.identity() for file in young])
+            for file in young:
+                file.noted = len(file.head)
         return grown
 
     @staticmethod

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Protocol
 
-from modelward_agent.journal.encoding import UTF8_BOM, encoding_of
+from modelward_agent.journal.encoding import UTF8_BOM, encoding_of, may_be_utf16
 from modelward_agent.journal.parse import Malformed, Record, parse_lines
 
 
@@ -69,8 +69,8 @@ class JournalSource:
     def entries(self, stretch: bytes, *, final: bool) -> Entries:
         """Read whole lines (the last one may lack its newline)."""
         del final
-        if b"\x00" in stretch and (encoding := encoding_of(stretch)) is not None:
-            refused = Malformed("not_utf8", f"the file is in {encoding.upper()}; a journal is written in UTF-8")
+        if may_be_utf16(stretch) and (encoding := encoding_of(stretch)) is not None:
+            refused = Malformed("not_utf8", f"the file is in {encoding.upper()}; write the journal in UTF-8")
             return Entries([0], [refused], len(stretch))
         lines = stretch.split(b"\n")
         if not lines[-1]:

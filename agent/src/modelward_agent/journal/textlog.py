@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from modelward_agent.journal.container import Wrapped, of_cri, of_docker
-from modelward_agent.journal.encoding import UTF8_BOM, encoding_of, utf16_lines
+from modelward_agent.journal.encoding import UTF8_BOM, encoding_of, may_be_utf16, utf16_lines
 from modelward_agent.journal.jsonlog import ecs_of_json, json_object
 from modelward_agent.journal.loglevel import begins_with_level, level_of_text
 from modelward_agent.journal.logtime import time_of_text
@@ -349,7 +349,7 @@ class LogSource:
 
     def _lines(self, stretch: bytes, *, final: bool) -> tuple[Iterable[tuple[int, bytes]], int]:
         """Lines with their offsets, and how much of the stretch they take."""
-        if b"\x00" in stretch and (encoding := self.encoding or encoding_of(stretch)) is not None:
+        if may_be_utf16(stretch) and (encoding := self.encoding or encoding_of(stretch)) is not None:
             return utf16_lines(stretch, encoding, final=final)
         lines = stretch.split(b"\n")
         if not lines[-1]:
