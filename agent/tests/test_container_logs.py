@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.tests.agents import append, configuration, running
-from agent.tests.bulk_server import BulkServer, wait_for
+from agent.tests.bulk_server import BulkServer, answering, wait_for
+from modelward_agent import daemon
 from modelward_agent.journal.parse import MAX_LINE, Malformed, Record
 from modelward_agent.journal.source import Entries
 from modelward_agent.journal.textlog import APART_BYTES, LogSource
@@ -308,3 +309,36 @@ def test_the_agent_counts_a_containers_errors_and_ships_each_once(
         assert agent.metrics.log_matches == {("errors", ""): 1}
     messages = sorted(document["message"] for _, document in server.logs())
     assert messages == ["ERROR app: failed", "INFO a part and its end", "INFO more"]
+
+
+@wraps
+def test_a_line_of_half_a_megabyte_is_one_entry(tmp_path: Path, server: BulkServer, wrap: Wrap) -> None:
+    log = tmp_path / "0.log"
+    config = configuration(tmp_path, server, logs=[{"path": str(log)}])
+    parts = [wrap("ERROR " + "x" * 16_378, "stderr", 1)] * 31 + [wrap("end\n", "stderr", 1)]
+    append(log, wrap("INFO before\n", "stderr", 1) * 100 + b"".join(parts) + wrap("INFO after\n", "stderr", 1))
+    with running(config):
+        wait_for(lambda: len(server.logs()) == 102)
+    assert max(len(document["message"]) for _, document in server.logs()) == 31 * 16_384 + 3
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["as it is read", "by the shipper's own reading"])
+@pytest.mark.parametrize("wrap", [None, docker, cri], ids=["plain", "docker", "cri"])
+def test_what_is_caught_up_on_is_cut_in_no_entry(
+    tmp_path: Path, server: BulkServer, wrap: Wrap | None, late: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As for a file that has been there for long.
+    monkeypatch.setattr(daemon, "ENTRY_SECONDS", 0.0)
+    lines = [line for number in range(5000) for line in (f"ERROR app: failure {number}\n", *TRACE)]
+    content = [line.encode() if wrap is None else wrap(line, "stderr", 1) for line in lines]
+    log = append(tmp_path / "0.log", b"".join(content))
+    config = configuration(tmp_path, server, logs=[{"path": str(log)}])
+    if late:
+        server.always = answering(503)
+    with running(config) as agent:
+        if late:
+            wait_for(lambda: agent.status()["files"] and agent.status()["files"][0]["folded"] == log.stat().st_size)
+            server.always = None
+        wait_for(lambda: len(server.logs()) >= 5000, 30)
+    assert {document.get("error.stack_trace") for _, document in server.logs()} == {"".join(TRACE).rstrip("\n")}
+    assert len(server.logs()) == 5000

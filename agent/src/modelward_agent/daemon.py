@@ -27,7 +27,15 @@ from modelward_agent import __version__
 from modelward_agent.bounds import MOST_FEATURES, OTHER_VERSION
 from modelward_agent.config import AgentConfig, Log, LogFormat
 from modelward_agent.journal.checkpoint import ASIDE, FileKeys, Offsets, Shipped, StateError, key_host
-from modelward_agent.journal.follow import READ_BYTES, STEP_BYTES, Block, Followed, FollowedFile, Follower
+from modelward_agent.journal.follow import (
+    READ_BYTES,
+    STEP_BYTES,
+    Block,
+    Followed,
+    FollowedFile,
+    Follower,
+    whole_entries,
+)
 from modelward_agent.journal.parse import Malformed, Record
 from modelward_agent.journal.quarantine import Quarantine
 from modelward_agent.journal.source import Entries, JournalSource, Source
@@ -363,10 +371,12 @@ class Agent:
         self._handover.offer(file, block.start, block.end, list, self._patience())
 
     def _fold(self, file: FollowedFile, block: Block) -> bool:
-        final = file.quiet(ENTRY_SECONDS) or not block.data.endswith(b"\n")
-        entries = file.source.entries(block.data, final=final)
+        quiet = file.quiet(ENTRY_SECONDS)
+        # What is caught up on is quiet as well, and an entry may go on in its next block.
+        final = (quiet and file.size - block.start <= STEP_BYTES) or not block.data.endswith(b"\n")
+        block, entries = whole_entries(file.source, file.cursor, file.descriptor, block, final=final)
         if not entries.consumed:
-            if final or len(block.data) <= STEP_BYTES // 2:
+            if final or not quiet:
                 return False
             entries = file.source.entries(block.data, final=True)
         entries = self._bounded(entries)
@@ -462,7 +472,8 @@ class Agent:
             return entries
         for index, start in enumerate(starts):
             if start not in self._starts and len(self._starts) >= MANY_WINDOWS and index:
-                return Entries(entries.offsets[:index], entries.records[:index], entries.offsets[index])
+                fewer = entries.before(index)
+                return fewer if fewer.consumed else entries
             self._starts.add(start)
         return entries
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from modelward_agent.journal.checkpoint import FileKeys, Identity, Offsets, sync_folder
 from modelward_agent.journal.copies import HEAD_BYTES, Content, crc_caught_up, hash_head, may_copy
 from modelward_agent.journal.parse import MAX_LINE
-from modelward_agent.journal.source import JournalSource, Source
+from modelward_agent.journal.source import Entries, JournalSource, Source
 
 _log = logging.getLogger(__name__)
 
@@ -79,16 +79,16 @@ class Cursor:
         self._data = b""
         self._ahead = self._passed = crc
 
-    def read(self, descriptor: int, limit: int | None = None) -> Block | None:
+    def read(self, descriptor: int, limit: int | None = None, step: int = STEP_BYTES) -> Block | None:
         """The next whole lines, None when there are none yet; reads nothing beyond the offset `limit`.
 
-        At `limit` a line ends even without a newline. The cursor stays until `advance`, except inside a line that is
-        too long.
+        These are at most `step` bytes, or one line that is longer. At `limit` a line ends even without a newline. The
+        cursor stays until `advance`, except inside a line that is too long.
         """
         if self._scanned:
             return self._skip(descriptor, limit)
         data = b""
-        for most in (STEP_BYTES, READ_BYTES):
+        for most in (step, READ_BYTES):
             wanted = most if limit is None else min(most, limit - self.offset)
             data = os.pread(descriptor, wanted, self.offset) if wanted > 0 else b""
             whole = data.rfind(b"\n") + 1
@@ -134,6 +134,25 @@ class Cursor:
         self._scanned = 0
         self._data = b""
         self._ahead = self._passed = None
+
+
+def whole_entries(
+    source: Source, cursor: Cursor, descriptor: int, block: Block, *, final: bool, limit: int | None = None
+) -> tuple[Block, Entries]:
+    """The entries of a block that the cursor has read, and the block with more lines when one entry has all of it.
+
+    Nothing is consumed while what is there of that entry may go on; what exceeds all bounds is cut.
+    """
+    entries = source.entries(block.data, final=final)
+    if entries.consumed or final or len(block.data) <= STEP_BYTES // 2:
+        return block, entries
+    longer = cursor.read(descriptor, limit, READ_BYTES)
+    if longer is not None and longer.end > block.end:
+        block = longer
+        entries = source.entries(block.data, final=False)
+    if not entries.consumed and len(block.data) > READ_BYTES // 2:
+        entries = source.entries(block.data, final=True)
+    return block, entries
 
 
 def _crc(data: bytes, before: int | None) -> int | None:

@@ -14,7 +14,8 @@ from typing import Any
 import orjson
 
 from modelward_agent.journal.checkpoint import Shipped
-from modelward_agent.journal.follow import READ_BYTES, STEP_BYTES, Cursor, FollowedFile
+from modelward_agent.journal.follow import READ_BYTES, Cursor, FollowedFile, whole_entries
+from modelward_agent.journal.source import Entries
 from modelward_agent.ship.bulk import BulkError
 from modelward_agent.ship.deliver import Delivery, StoppedError, pause
 from modelward_agent.ship.documents import ALIASES, LOGS, PROFILES, Documents, Item
@@ -177,14 +178,19 @@ class Shipper(threading.Thread):
             block = cursor.read(file.descriptor, limit)
             while block is not None and block.end == start:
                 block = cursor.read(file.descriptor, limit)
-            if block is None or not _unchanged(file, block.end):
+            if block is None:
                 return None
             data = block.data
             if file.recorder and not data.endswith(b"\n"):
                 data = b""  # torn, or too long: in the quarantine
-            entries = file.source.entries(data, final=block.end == limit or len(data) > STEP_BYTES // 2)
-            if not entries.consumed and data:
-                entries = file.source.entries(data, final=True)
+            entries = Entries([], [], 0)
+            if data:
+                final = block.end == limit
+                block, entries = whole_entries(file.source, cursor, file.descriptor, block, final=final, limit=limit)
+                if not entries.consumed:
+                    entries = file.source.entries(block.data, final=True)
+            if not _unchanged(file, block.end):
+                return None
             offsets = (start + offset for offset in entries.offsets)
             items = self.documents.items(file.key, zip(offsets, entries.records, strict=True))
             handed = start + entries.consumed if data else block.end
