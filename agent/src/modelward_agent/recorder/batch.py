@@ -109,7 +109,7 @@ def _narrow(width: int) -> None:
 
 
 def _is_row(cell: Any) -> bool:
-    return is_column(cell) and rows_in(cell) is not None
+    return type(cell) is list or (is_column(cell) and rows_in(cell) is not None)
 
 
 def _columns_of_mappings(mappings: Sequence[Mapping[str, Any]]) -> Table:

@@ -54,9 +54,12 @@ def cells_of(column: Any) -> list[Any]:
 
 def values_of(column: Any) -> list[Any]:
     """A column's cells as the journal has them. What is nested in a cell stays as it is, for `encode`."""
-    if isinstance(seconds := in_seconds(column), list):
+    if type(column) is list:
+        cells = column
+    elif isinstance(seconds := in_seconds(column), list):
         return seconds
-    cells = cells_of(column)
+    else:
+        cells = cells_of(column)
     kinds = set(map(type, cells))
     if kinds <= _JSON_TYPES or (kinds == {float} and all(map(isfinite, cells))):
         return cells

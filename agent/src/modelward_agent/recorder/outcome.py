@@ -9,6 +9,7 @@ from typing import Any
 from modelward_agent.recorder.columns import Table, cells_of, is_column, table_of
 from modelward_agent.recorder.value import is_pandas, label_of, plain, text_of
 
+_TEXT, _FLOAT = frozenset({str}), frozenset({float})
 _NUMBERS = frozenset({float, int})
 _WORDS = ("NaN", "Infinity", "-Infinity")
 
@@ -53,8 +54,14 @@ def _only_row(table: Table) -> Any:
 
 def probabilities_of(given: Mapping[Any, Any]) -> dict[str, Any] | None:
     """{class: probability} with plain names; None when each is missing. Raises TypeError when one is no number."""
-    if all(type(name) is str and type(value) is float and isfinite(value) for name, value in given.items()) and given:
-        return given if type(given) is dict else dict(given)
+    if (
+        type(given) is dict
+        and given
+        and _TEXT.issuperset(map(type, given))
+        and _FLOAT.issuperset(map(type, given.values()))
+        and isfinite(sum(given.values()))
+    ):
+        return given  # as most are
     named = {class_of(name): plain(value) for name, value in given.items()}
     if not named or len(named) < len(given):
         raise TypeError("prediction: classes need a name each, of their own; give {class: probability}")

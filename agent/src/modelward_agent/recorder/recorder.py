@@ -171,9 +171,11 @@ class Recorder:
         durations seconds, and what is missing null.
         """
         moment, made = stamp()
+        if id is None:
+            id = made  # noqa: A001
         try:
             if type(id) is not str:
-                id = made if id is None else label_of(id) or made  # noqa: A001
+                id = label_of(id) or made  # noqa: A001
             if type(features) is not dict:
                 features = features_of(features)
             if self._redaction is not None:

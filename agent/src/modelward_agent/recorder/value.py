@@ -108,9 +108,9 @@ def number(value: float) -> float | str:
 def fallback(value: Any) -> Any:
     """Something simpler than a value that orjson does not know, in the end its text; never raises."""
     if isinstance(value, float):  # numpy's
-        return number(float(value))
+        return float(value)
     try:
-        # An embedding goes by itself, without a Python object for each number. Its NaN become null here: see encode.
+        # An embedding goes by itself, without a Python object for each number. NaN becomes null here: see encode.
         if getattr(value, "ndim", 0) == 1 and value.dtype.kind == "f":
             return orjson.Fragment(orjson.dumps(value.astype("float64"), option=orjson.OPT_SERIALIZE_NUMPY))
         return _simpler(value)
