@@ -228,6 +228,7 @@ def test_what_is_not_one_row_is_refused(
         (pl.Series(["spam"]), "spam"),
         (pa.array([1]), 1),
         (pd.DataFrame({"prediction": [0.5]}), 0.5),
+        (pd.DataFrame({"cat": [np.nan], "dog": [np.nan]}), None),
         (pd.DataFrame({"cat": [0.25], "dog": [0.75]}), {"cat": 0.25, "dog": 0.75}),
         (pl.DataFrame({"cat": [0.25], "dog": [0.75]}), {"cat": 0.25, "dog": 0.75}),
         (pa.table({"cat": [0.25], "dog": [0.75]}), {"cat": 0.25, "dog": 0.75}),

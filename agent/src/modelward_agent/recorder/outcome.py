@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
-from modelward_agent.recorder.columns import Table, cells_of, is_column, table_of
+from modelward_agent.recorder.columns import Table, is_column, table_of, values_of
 from modelward_agent.recorder.value import is_pandas, label_of, plain, text_of
 
 _TEXT, _FLOAT = frozenset({str}), frozenset({float})
@@ -45,7 +45,7 @@ def outcome_of(value: Any) -> Any:
 
 
 def _only_row(table: Table) -> Any:
-    row = {name: cells_of(column) for name, column in table}
+    row = {name: values_of(column) for name, column in table}
     if any(len(cells) != 1 for cells in row.values()):
         raise TypeError("a table of several rows is not one outcome; use predict_batch")
     values = [outcome_of(cell) for (cell,) in row.values()]
