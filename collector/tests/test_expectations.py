@@ -112,11 +112,18 @@ def test_missing_counts_nulls_absent_features_and_nan() -> None:
 def test_values_of_every_type_are_looked_up_in_the_set() -> None:
     profile = profile_of(a=["x", "y", "z", 1.0, 2.0, True, False, "NaN", None])
     finding = judged(profile, expect="in_set", feature="a", values=["x", "y", 1])
-    assert finding.value == pytest.approx(5 / 8)  # z, 2, true, false and NaN of eight values
+    assert finding.value == pytest.approx(4 / 8)  # z, 2, false and NaN of eight values; true is 1
     assert finding.detail["examples"][0] == "z"
     assert not is_violated(profile_of(a=["x", "y"] * 9), expect="in_set", feature="a", values=["x", "y", "z"])
     assert not is_violated(profile_of(a=[True] * 9), expect="in_set", feature="a", values=[True])
-    assert is_violated(profile_of(a=[1.0] * 9), expect="in_set", feature="a", values=[True])
+    assert is_violated(profile_of(a=[False] * 9), expect="in_set", feature="a", values=[True])
+
+
+@pytest.mark.parametrize("value", [1, 1.0, "1", "1.0", True, "true"])
+@pytest.mark.parametrize("written", [1, 1.0, "1", "1.0", True, "true"])
+def test_a_value_is_in_the_set_however_either_is_written(value: Any, written: Any) -> None:
+    assert not is_violated(profile_of(a=[written] * 9), expect="in_set", feature="a", values=["x", value])
+    assert is_violated(profile_of(a=[written] * 9), expect="in_set", feature="a", values=["x", 0])
 
 
 @pytest.mark.parametrize("n", [200, 20_000])

@@ -14,6 +14,7 @@ from typing import Protocol
 from modelward_agent.profile import Profile, Segment
 from modelward_agent.profile.reference import ReferenceFileError
 from modelward_collector.checks.acceptance import Acceptance
+from modelward_collector.checks.basis import basis_of
 from modelward_collector.checks.drift import Past, check_looks
 from modelward_collector.checks.drift_judge import Look, LookJudged, judge
 from modelward_collector.checks.drift_looks import lengths_of
@@ -220,6 +221,7 @@ class Loader:
     def run(self, task: Task) -> list[CheckResult]:
         """The task's results, neither stored nor exported."""
         begun = time.monotonic()
+        basis = basis_of(task.spec, task.check)
         try:
             judgements = _KINDS[task.check](self, task)
         except StoreUnavailableError:
@@ -232,7 +234,9 @@ class Loader:
             elapsed = time.monotonic() - begun
             begun = time.monotonic()
             results.append(
-                replace(result, ran_at=datetime.now(UTC), duration_seconds=elapsed, on_demand=task.on_demand)
+                replace(
+                    result, ran_at=datetime.now(UTC), duration_seconds=elapsed, on_demand=task.on_demand, basis=basis
+                )
             )
         return results
 

@@ -102,21 +102,11 @@ class Unique(_OfRows):
 
 
 class InSet(_OfRows):
-    """Every value is one of `values`; texts, numbers, true and false."""
+    """Every value is one of `values`: texts, numbers, true and false, however they are written (1, 1.0, "1", true)."""
 
     expect: Literal["in_set"]
     feature: Name
     values: Annotated[tuple[Scalar, ...], Field(min_length=1, max_length=MAX_VALUES)]
-
-    @field_validator("values")
-    @classmethod
-    def _not_read_as_boolean(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
-        if any(isinstance(value, bool) for value in values) and any(isinstance(value, str) for value in values):
-            raise ValueError(
-                "true or false stands among texts, which is how YAML reads yes, no, on and off; "
-                'put those in quotes, for example ["DE", "NO"]'
-            )
-        return values
 
     def said(self) -> str:
         """The rule, for people."""

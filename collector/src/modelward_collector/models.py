@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from modelward_agent.durations import Duration
+from modelward_agent.profile.reference import ReferenceFileError, check_reference
 from modelward_agent.settings import ReadableFile
 from modelward_agent.values import number_name
 from modelward_collector.calendar import Calendar, Holidays, Zone
@@ -89,11 +91,19 @@ class OutputSchema(_Strict):
     max: float | None = None
 
 
+def _holding_profiles(path: Path) -> Path:
+    try:
+        check_reference(path)
+    except ReferenceFileError as error:
+        raise ValueError(str(error)) from error
+    return path
+
+
 class ReferenceFile(_Strict):
     """A reference profile made by `modelward-agent profile`."""
 
     kind: Literal["file"]
-    path: ReadableFile
+    path: Annotated[ReadableFile, AfterValidator(_holding_profiles)]
 
 
 class ReferenceSpan(_Strict):
@@ -175,7 +185,9 @@ class DriftCheck(Schedule):
     )
     min_rows: Annotated[int, Field(ge=1)] = 100
     persistence: tuple[int, int] = Field((1, 1), description="[k, n]: drifting when k of the last n windows are")
-    ignore: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = Field(
+        (), description="features that are compared with no reference, neither here nor by the quality check"
+    )
     by_segment: bool = True
     adopt_after: Duration | None = Field(
         None, description="what has drifted for so long is taken for normal by itself, and said to be; unset: never"

@@ -22,9 +22,11 @@ from modelward_collector.checks.quality.features import FEATURE_RULES
 from modelward_collector.checks.quality.judged import Judged
 from modelward_collector.checks.quality.outputs import outputs
 from modelward_collector.checks.quality.shares import WRONG_TYPE_TOLERANCE
+from modelward_collector.checks.reading import as_classes
 from modelward_collector.checks.result import Finding, Status
 from modelward_collector.checks.window import ReferenceProfile
 from modelward_collector.models import FeatureType, ModelSpec
+from modelward_collector.stats.feature import two_numbers
 from modelward_collector.stats.intervals import clopper_pearson
 
 FEWEST_ROWS = 100
@@ -348,7 +350,12 @@ def _of_outputs(suggestion: Suggestion, total: Profile) -> None:
         return
     n = prediction.present
     kind = majority_type(prediction)
-    if kind is FeatureType.NUMERIC and prediction.numeric is not None and prediction.numbers == n:
+    numbers = two_numbers(prediction.numeric) if prediction.numeric is not None else {}
+    if numbers and numbers.keys() <= {0.0, 1.0} and prediction.numbers == n:
+        suggestion.task = ("classification", f"all {n:,} predictions are 0 or 1")
+    elif _are_scores(prediction, total.outputs.get("actual")):
+        suggestion.task = ("classification", f"all {n:,} predictions are from 0 to 1, and labels are of two classes")
+    elif kind is FeatureType.NUMERIC and prediction.numeric is not None and prediction.numbers == n:
         suggestion.task = ("regression", f"all {n:,} predictions are numbers")
         sketch = prediction.numeric
         kept, cumulative = sketch.sorted_view()
@@ -366,6 +373,17 @@ def _of_outputs(suggestion: Suggestion, total: Profile) -> None:
             suggestion.output["classes"] = (sorted(counts_by_class), said)
         else:
             suggestion.left_out.append("output.classes: some came too rarely to be all; write them by hand")
+
+
+def _are_scores(prediction: FeatureProfile, actual: FeatureProfile | None) -> bool:
+    """Whether numbers are probabilities of one of two classes: from 0 to 1, and labels are two."""
+    scores = prediction.numeric
+    if scores is None or prediction.numbers != prediction.present or not 0 <= scores.minimum <= scores.maximum <= 1:
+        return False
+    if actual is None or not actual.present:
+        return False
+    labels = as_classes(actual, {}, False).categorical
+    return labels is not None and labels.n == actual.present and len(labels.counts()) == 2
 
 
 # -- holding the rules against windows -----------------------------------------------------------------------------

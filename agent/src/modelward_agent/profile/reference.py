@@ -34,6 +34,7 @@ REFERENCE_HOST = "reference"
 """The host that a reference's profiles name."""
 
 DAY = 86_400
+_LONGEST_FIRST_LINE = 1 << 30
 _OPEN_FEATURES = 20_000
 """Features of all open profiles, about 10 kB each; beyond it the oldest profiles are given out, and a later row of
 theirs makes a second part."""
@@ -245,6 +246,26 @@ def write_reference(path: Path | str, documents: Iterable[dict[str, Any]]) -> in
         Path(aside).unlink(missing_ok=True)
         raise
     return written
+
+
+def check_reference(path: Path | str) -> None:
+    """`ReferenceFileError` for a file that is no reference, from its first line alone; OSError when it is not there."""
+    path = Path(path)
+    with path.open("rb") as file:
+        head = file.read(4)
+        table = head == b"PAR1" or path.suffix.lower() in (".csv", ".tsv")
+        line = head + file.readline(_LONGEST_FIRST_LINE)
+    try:
+        document = orjson.loads(line)
+        if isinstance(document, dict) and document.get("kind") == "profile":
+            return
+    except orjson.JSONDecodeError:
+        pass
+    what = "a table of rows" if table else "not a reference profile"
+    raise ReferenceFileError(
+        f"{path.name} is {what}; make one of the table of past rows: "
+        f"modelward-agent profile {path.name if table else 'TABLE'} --model NAME -o {path.stem}.profile.jsonl"
+    )
 
 
 def read_reference(path: Path | str) -> list[tuple[ProfileKey, Profile]]:

@@ -142,7 +142,9 @@ def judge(look: Look, version: str, current: Profile, config: DriftCheck, anothe
     joint = None if young else joint_change(prepared, current, window.span, config.ignore, budget * JOINT_SHARE)
     trends = CREEP_SHARE if look.trends else 0.0
     rate = budget * (1 - (SEGMENT_SHARE if segments else 0) - (JOINT_SHARE if joint else 0) - trends)
-    wanted = _wanted(current, prepared.total, set(config.ignore))
+    # What tells segments apart need not be a feature as well.
+    told_apart = prepared.reference.optional() | window.segments(version).keys()
+    wanted = _wanted(current, prepared.total, {*config.ignore, *(told_apart - current.features.keys())})
     # One level for all that is learned from the reference, whatever the segments: it is computed once.
     learned = budget / max(1, len(wanted))
     judged = _judge(wanted, prepared, current, window, rate, learned)

@@ -52,8 +52,13 @@ class Reading:
         loose = spec.output.labels is LabelSpelling.LOOSE
         spelled = {class_of(name, loose=loose): name for name in spec.output.classes or ()}
         classes = spec.task is Task.CLASSIFICATION or bool(spelled)
+        listed = {
+            name: {class_of(value): value for value in schema.values}
+            for name, schema in spec.features.items()
+            if schema.values is not None
+        }
         if file is None:
-            return cls(declared, frozenset(declared), classes, loose, spelled)
+            return cls(declared, frozenset(declared), classes, loose, spelled, listed)
         known = {name: kind for name, feature in file.features.items() if (kind := _kind(feature)) is not None}
         categories = {
             name: _spellings(feature, False)
@@ -65,7 +70,7 @@ class Reading:
             for name in CLASSES:
                 if (output := file.outputs.get(name)) is not None:
                     spelled = {**_spellings(as_classes(output, spelled, loose), loose), **spelled}
-        return cls({**known, **declared}, frozenset(declared), classes, loose, spelled, categories)
+        return cls({**known, **declared}, frozenset(declared), classes, loose, spelled, {**categories, **listed})
 
     def window(self, window: Window) -> Window:
         """The window's traffic, so read."""

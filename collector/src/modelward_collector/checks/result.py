@@ -93,6 +93,8 @@ class CheckResult:
     on_demand: bool = False
     memory: Mapping[str, Any] = field(default_factory=dict)
     """What the check goes on from at its next run; JSON values."""
+    basis: str = ""
+    """What it was judged by (`checks.basis`); "" where that is not known."""
 
     @property
     def id(self) -> str:
@@ -132,6 +134,7 @@ class CheckResult:
             duration_seconds=document["duration_seconds"],
             on_demand=document["on_demand"],
             memory=document.get("memory") or {},
+            basis=document.get("basis") or "",
         )
 
 

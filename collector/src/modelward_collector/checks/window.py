@@ -98,6 +98,10 @@ class ReferenceProfile:
     holidays: frozenset[date] = frozenset()
     zone: tzinfo = UTC
 
+    def optional(self) -> frozenset[str]:
+        """Columns that tell segments apart: features too in the file they are from, and perhaps not in traffic."""
+        return frozenset(name for segment in self.segments for name, _ in segment if name)
+
     def where(self, wanted: Mapping[str, str]) -> Profile:
         """The reference's traffic in the segments that have every pair; empty when the reference has none."""
         pairs = set(wanted.items())

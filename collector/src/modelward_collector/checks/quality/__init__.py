@@ -40,7 +40,7 @@ def check_quality(
     bounds is said for as long as it lasts.
     """
     profile = window.profile(version)
-    judged = Judged.of(spec, profile, reference)
+    judged = Judged.of(spec, profile, reference, window.segments(version).keys())
     all_rows = sum(mine.rows for mine in window.profiles.values())
     usual_week = past.usual_week if past is not None else ()
     sided: list[Sided] = [("", finding) for finding in freshness(spec, last_seen or window.last_row, now)]

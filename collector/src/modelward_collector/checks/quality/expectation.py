@@ -92,13 +92,22 @@ class Expectation:
         """The largest acceptable share of missing values."""
         if self.schema is not None and self.schema.missing_max is not None:
             return Bound(self.schema.missing_max, "missing_max")
-        return like_reference(self.reference.missing if self.reference else 0, self.reference_rows, tolerance)
+        return self.valueless_bound(tolerance)
+
+    def valueless_bound(self, tolerance: float) -> Bound:
+        """The largest acceptable share of missing values, and of NaN: which of the two is a matter of the writer."""
+        valueless = self.reference.missing + self.reference.nan if self.reference else 0
+        return like_reference(valueless, self.reference_rows, tolerance)
 
 
 def expectations(spec: ModelSpec, reference: Profile | None) -> dict[str, Expectation]:
-    """Every feature that the schema names or the reference had, by name, sorted; empty when nothing is known."""
+    """Every feature that the schema names or the reference had, by name, sorted; empty when nothing is known.
+
+    Of what is not to be compared (`checks.drift.ignore`) only what the schema says is expected.
+    """
     known = reference.features if reference is not None and reference.rows else {}
-    seen = {name: feature for name, feature in known.items() if feature.present}
+    ignored = set(spec.checks.drift.ignore)
+    seen = {name: feature for name, feature in known.items() if feature.present and name not in ignored}
     found = {}
     for name in sorted({*spec.features, *seen}):
         schema, feature = spec.features.get(name), seen.get(name)

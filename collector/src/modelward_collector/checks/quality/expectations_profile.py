@@ -15,6 +15,7 @@ from scipy import stats
 
 from modelward_agent.profile import CategoricalSketch, FeatureProfile, NumericSketch, Profile
 from modelward_agent.profile.categorical import MAX_CATEGORY_LENGTH, category_name
+from modelward_agent.values import class_of, number_name, number_of
 from modelward_collector.checks.quality.expectation import SIGNIFICANCE
 from modelward_collector.checks.quality.expectations_verdict import Seen, not_judged, of_fact
 from modelward_collector.checks.quality.shares import share_outside
@@ -86,9 +87,11 @@ def _sides(rule: Range, sketch: NumericSketch) -> int:
 
 def outside_set(rule: InSet, feature: FeatureProfile) -> Seen:
     """Values that are not in the set. Of numbers the sketch keeps some; each of those outside is surely there."""
+    keys = {_key(value) for value in rule.values}
+    texts = feature.categorical.counts() if feature.categorical is not None else ()
     allowed_texts = {category_name(value) for value in rule.values if isinstance(value, str)}
-    booleans = {value for value in rule.values if isinstance(value, bool)}
-    allowed = [float(value) for value in rule.values if not isinstance(value, bool | str)]
+    allowed_texts |= {name for name in texts if class_of(name) in keys}
+    allowed = [number for key in keys if (number := number_of(key)) is not None]
     breaking, estimate, unknown = 0, 0.0, 0
     examples: list[str] = []
     if feature.categorical is not None:
@@ -100,7 +103,7 @@ def outside_set(rule: InSet, feature: FeatureProfile) -> Seen:
         estimate += share * feature.numeric.n
         examples += odd
     off = feature.numbers - (feature.numeric.n if feature.numeric else 0) + feature.vectors + feature.other
-    off += feature.true * (True not in booleans) + feature.false * (False not in booleans)
+    off += feature.true * ("1" not in keys) + feature.false * ("0" not in keys)
     return Seen(
         breaking + off,
         feature.present,
@@ -109,6 +112,12 @@ def outside_set(rule: InSet, feature: FeatureProfile) -> Seen:
         because="at least " if unknown else "",
         examples=tuple(examples[:NAMED]),
     )
+
+
+def _key(value: object) -> str:
+    if isinstance(value, str):
+        return class_of(category_name(value))
+    return number_name(float(value)) if isinstance(value, int | float) else str(value)
 
 
 def _texts_outside(sketch: CategoricalSketch, allowed: set[str]) -> tuple[int, int, list[str]]:

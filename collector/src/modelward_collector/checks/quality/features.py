@@ -57,7 +57,8 @@ def _schema(judged: Judged) -> list[Finding]:
             )
     for name, feature in sorted(features.items()):
         in_reference = judged.known is not None and name in judged.known.features
-        if feature.present and name not in expected and not in_reference and name not in judged.unprofiled:
+        passed = in_reference or name in judged.unprofiled or name in judged.spec.checks.drift.ignore
+        if feature.present and name not in expected and not passed:
             share = feature.present / judged.rows
             violations.append(
                 Finding(
@@ -139,7 +140,10 @@ def _not_finite(judged: Judged) -> list[Finding]:
         checked[name] = (feature.numbers - (feature.numeric.n if feature.numeric else 0)) / feature.numbers
         for what, counted, allowed in (("NaN", nan, tolerance), ("infinite", infinite, INFINITE_TOLERANCE)):
             count = counted(feature)
-            bound = like_reference(counted(known), known.numbers, allowed) if known else like_reference(0, 0, allowed)
+            if counted is nan:
+                bound = expectation.valueless_bound(allowed)
+            else:
+                bound = like_reference(*((counted(known), known.numbers) if known else (0, 0)), allowed)
             if bound.violated(count, feature.numbers):
                 share = count / feature.numbers
                 violations.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,10 +33,18 @@ class Judged:
     unprofiled: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, spec: ModelSpec, profile: Profile, reference: ReferenceProfile | None) -> Judged:
-        """`known` is the reference's total, None when there is no reference or it is empty."""
+    def of(
+        cls, spec: ModelSpec, profile: Profile, reference: ReferenceProfile | None, segments: Collection[str] = ()
+    ) -> Judged:
+        """`known` is the reference's total, None when there is no reference or it is empty.
+
+        What tells `segments` apart, here or in the reference, need not be a feature as well.
+        """
         known = reference.total if reference and reference.total.rows else None
         expected = expectations(spec, known)
+        told_apart = {*segments, *(reference.optional() if reference is not None else ())}
+        for name in told_apart - profile.features.keys() - spec.features.keys():
+            expected.pop(name, None)
         unprofiled = profile.not_told_of(expected)
         if known is not None:
             unprofiled |= known.not_told_of(name for name in profile.features if name not in expected)

@@ -20,7 +20,8 @@ LEVELS = 5
 class Cell:
     """One stretch of time: `level` in [0, 1], whether it is flagged, where it leads and what it says.
 
-    Of one that is `learning` nothing can be said yet, so that it has no level.
+    Of one that is `learning` nothing can be said yet, so that it has no level. One that was judged `otherwise` was so
+    by settings that have been changed since, and stands back.
     """
 
     index: int
@@ -29,6 +30,7 @@ class Cell:
     href: str
     says: str
     learning: bool = False
+    otherwise: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class HeatRow:
         for cell in self.cells:
             shade = f"{'f' if cell.flagged else 'q'}{min(LEVELS - 1, int(cell.level * LEVELS))}"
             shade = "learning" if cell.learning else shade
+            shade = "otherwise" if cell.otherwise else shade
             mark = f'<path class="mark" d="M{cell.index + 0.5} {_HEIGHT / 2:g}h0"/>' if cell.flagged else ""
             drawn.append(
                 f'<a href="{escape(cell.href)}" tabindex="-1"><rect class="{shade}" x="{cell.index}" width="1" '

@@ -54,6 +54,7 @@ class Heatmap:
     hidden: int
     features: int
     learning: bool
+    otherwise: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +68,29 @@ class Multiple:
 
 
 def heatmap(
-    site: Site, past: Past, model: str, moment: Moment, *, latest: CheckResult | None, everything: bool
+    site: Site,
+    past: Past,
+    model: str,
+    moment: Moment,
+    *,
+    latest: CheckResult | None,
+    everything: bool,
+    basis: str = "",
 ) -> Heatmap | None:
-    """The heatmap, features with the most flagged stretches first; None when no feature was judged in the span."""
+    """The heatmap, features with the most flagged stretches first; None when no feature was judged in the span.
+
+    What was judged by another `basis` than now is no evidence of drift any more, and is drawn so.
+    """
     ranks = {status: status.rank for status in Status}
-    worst: dict[str, dict[int, tuple[tuple[int, int, float], Finding, CheckResult]]] = {}
+    worst: dict[str, dict[int, tuple[tuple[int, int, int, float], Finding, CheckResult]]] = {}
     for index, stretch in enumerate(past.stretches):
         for result in stretch.results:
             for finding in result.findings:
                 if finding.test != DRIFT or finding.segment:
                     continue
-                rank = (int(flagged(finding)), ranks[finding.status], finding.value or 0.0)
+                # A verdict by what is judged by now weighs more than any by something else.
+                now_so = not _otherwise(result, basis)
+                rank = (int(now_so), int(flagged(finding) and now_so), ranks[finding.status], finding.value or 0.0)
                 cells = worst.setdefault(finding.subject, {})
                 if index not in cells or rank >= cells[index][0]:
                     cells[index] = (rank, finding, result)
@@ -89,8 +102,8 @@ def heatmap(
     def order(name: str) -> tuple[bool, int, float, str]:
         cells = worst[name].values()
         drifting = name in now and flagged(now[name])
-        count = sum(rank[0] for rank, _, _ in cells)
-        return not drifting, -count, -sum(rank[2] for rank, _, _ in cells) / len(cells), name
+        count = sum(rank[1] for rank, _, _ in cells)
+        return not drifting, -count, -sum(rank[3] for rank, _, _ in cells) / len(cells), name
 
     windows = {id(result): human.span(result.start, result.end, moment.year) for result in past.results}
     outputs = {name: any(is_output(finding) for _, finding, _ in cells.values()) for name, cells in worst.items()}
@@ -102,10 +115,12 @@ def heatmap(
             Cell(
                 index,
                 _level(finding),
-                flagged(finding),
+                flagged(finding) and not _otherwise(result, basis),
                 site.links.result(past.id_of(result)),
-                _says(finding, result, windows[id(result)], several),
+                _says(finding, result, windows[id(result)], several)
+                + ("\njudged by other settings or another reference than now" if _otherwise(result, basis) else ""),
                 finding.status is Status.LEARNING,
+                _otherwise(result, basis),
             )
             for index, (_, finding, result) in sorted(worst[name].items())
         ]
@@ -120,7 +135,13 @@ def heatmap(
         )
     axis = time_axis_strip(past.span, year=moment.year, label="Time, UTC")
     learning = any(finding.status is Status.LEARNING for name in shown for _, finding, _ in worst[name].values())
-    return Heatmap(rows, axis, len(names) - len(shown), len(names), learning)
+    otherwise = any(_otherwise(result, basis) for name in shown for _, _, result in worst[name].values())
+    return Heatmap(rows, axis, len(names) - len(shown), len(names), learning, otherwise)
+
+
+def _otherwise(result: CheckResult, basis: str) -> bool:
+    """Whether a result was judged by something else than what is judged by now, as far as both are known."""
+    return bool(result.basis and basis and result.basis != basis)
 
 
 def _level(finding: Finding) -> float:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from modelward_collector.accepting import drifting, violating
 from modelward_collector.checks.acceptance import Acceptance
+from modelward_collector.checks.basis import basis_of
 from modelward_collector.checks.estimated import names_of
 from modelward_collector.checks.result import CheckKind, CheckResult, Finding, Status
 from modelward_collector.console import human
@@ -154,7 +155,13 @@ def model_page(site: Site, name: str, query: Mapping[str, str]) -> PageView:
             "span": span,
             "query": {"window": query.get("window"), "metric": query.get("metric"), "features": query.get("features")},
             "heatmap": drift_panel.heatmap(
-                site, drift, name, moment, latest=standing.drift, everything=query.get("features") == "all"
+                site,
+                drift,
+                name,
+                moment,
+                latest=standing.drift,
+                everything=query.get("features") == "all",
+                basis=basis_of(standing.spec, CheckKind.DRIFT),
             ),
             "share": drift_panel.share_line(site, drift, moment, accepted_marks(said, moment)),
             "accepted": accepted_lines(said),
