@@ -285,6 +285,8 @@ def test_an_id_is_one_text_whatever_pandas_made_of_it(recorder: Recorder, tmp_pa
     assert recorder.predict_batch({"x": [1, 2]}, [1, 2], ids=pd.Series([1, 2], dtype=float)) == ["1", "2"]
     assert {line["id"] for line in recorded(tmp_path)} == {"1", "2"}
     assert recorder.predict({"x": 1}, 1, id=uuid.UUID(int=1)) == str(uuid.UUID(int=1))
+    assert recorder.predict({"x": 1}, 1, id=2**100 + 1) == str(2**100 + 1)
+    assert recorder.predict({"x": 1}, 1, id=Decimal("12345678901234567891.0")) == "12345678901234567891"
     assert recorder.predict({"x": 1}, 1, id=("shop", np.int64(1))) == "('shop', 1)"
 
 

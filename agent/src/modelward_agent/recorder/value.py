@@ -79,8 +79,9 @@ def label_of(value: Any) -> str | None:
         value = value.as_py()
     if isinstance(value, MOMENTS) or _kind(value) in ("M", "m"):  # as people write them, and not as seconds
         return None if str(value) == "NaT" else text_of(value)
-    simple = plain(value)
-    if isinstance(simple, float) and simple.is_integer():
+    # An id may have more digits than a float.
+    simple = value if type(value) is int or isinstance(value, Decimal) else plain(value)
+    if isinstance(simple, float | Decimal) and isfinite(simple) and simple == int(simple):
         simple = int(simple)
     return None if simple is None or simple == "NaN" else name_of(tuple(simple) if type(simple) is list else simple)
 
