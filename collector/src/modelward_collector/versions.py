@@ -21,14 +21,15 @@ def told_apart(model: str, versions: Mapping[str, tuple[int, Any]]) -> frozenset
 
     The others are to be taken together, as `OTHER_VERSION`. That there are some is logged once of each model.
     """
-    if len(versions) <= MAX_VERSIONS:
+    named = [version for version in versions if version != OTHER_VERSION]
+    if len(named) <= MAX_VERSIONS:
         return frozenset(versions)
     if model not in _reported:
         _reported.append(model)
         logger.warning(
             "%s: %d versions had traffic in one window; the %d with most rows are judged, and the rest together as "
             '"%s". A version is for what changes with a deployment, not with a request',
-            *(model, len(versions), MAX_VERSIONS, OTHER_VERSION),
+            *(model, len(named), MAX_VERSIONS, OTHER_VERSION),
         )
-    ordered = sorted(versions, key=lambda version: (versions[version], version), reverse=True)
+    ordered = sorted(named, key=lambda version: (versions[version], version), reverse=True)
     return frozenset(ordered[:MAX_VERSIONS])

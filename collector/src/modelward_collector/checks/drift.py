@@ -215,7 +215,7 @@ def check_looks(
     summary = summary_of(findings, together, in_segments, {one.name for one in drifting}, like)
     left_out = _left_out(done)
     if left_out:
-        summary += f"; {left_out:,} more not profiled (beyond max_features)"
+        summary += f"; {left_out:,} or more not profiled (beyond max_features)"
     features = [one for one in judged if one.side == "features"]
     drifted = sum(one.side == "features" for one in sure)
     numbers = {
@@ -240,9 +240,9 @@ def check_looks(
 
 
 def _left_out(done: Sequence[LookJudged]) -> int:
-    """Features that could be compared in no look, since traffic or reference has more than are profiled."""
-    missing = [not_compared(one.current, one.look.reference.total) for one in done if one.look.reference is not None]
-    return len(frozenset.intersection(*map(frozenset, missing))) if missing else 0
+    """How many features at least are not compared, since traffic or reference has more than are profiled."""
+    pairs = [(one.current, one.look.reference.total) for one in done if one.look.reference is not None]
+    return max((max(len(not_compared(*pair)), *(profile.beyond for profile in pair)) for pair in pairs), default=0)
 
 
 def _untold(

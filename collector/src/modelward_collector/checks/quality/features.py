@@ -77,21 +77,22 @@ def _schema(judged: Judged) -> list[Finding]:
 
 def _unprofiled(judged: Judged) -> list[Finding]:
     """What cannot be judged since there are more features than are profiled, in one finding."""
-    if not judged.unprofiled:
-        return []
     profiles = [profile for profile in (judged.profile, judged.known) if profile is not None and profile.beyond]
+    if not profiles:
+        return []
     most = min(profile.max_features or 0 for profile in profiles)
-    names = sorted(judged.unprofiled)
-    count = f"{count_of(len(names), 'feature')} {'is' if len(names) == 1 else 'are'}"
+    count = max(len(judged.unprofiled), *(profile.beyond for profile in profiles))
+    names = sorted(judged.unprofiled)[:NAMED]
+    such = f" ({', '.join(names[:3])}{', …' if len(judged.unprofiled) > 3 else ''})" if names else ""
     return [
         Finding(
             "features",
             "not_profiled",
             Status.NO_DATA,
-            f"{count} not profiled: beyond max_features ({most:,}), from {names[0]} on; raise it in agent.yml, and "
-            "--max-features of modelward-agent profile alike",
-            value=float(len(names)),
-            detail={"first": names[:NAMED]},
+            f"{count_of(count, 'feature')} or more{such} not profiled: beyond max_features ({most:,}); raise it in "
+            "agent.yml, and --max-features of modelward-agent profile alike",
+            value=float(count),
+            detail={"first": names},
         )
     ]
 
