@@ -47,6 +47,25 @@ def test_another_separator_is_named_and_then_read(
         assert profiled(path, "--separator", given).features.keys() == {"id", "x", "y"}
 
 
+def test_a_separator_is_named_though_rows_hold_commas(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    profiled(csv_file(tmp_path, "id;x;y\n1;2,5;a\n3;4,5;b\n"), status=2)
+    assert "give --separator semicolon" in capsys.readouterr().err
+
+
+def test_a_quoted_separator_separates_nothing(tmp_path: Path) -> None:
+    assert profiled(csv_file(tmp_path, '"a;b"\n1\n')).features.keys() == {"a;b"}
+
+
+@pytest.mark.parametrize(
+    ("content", "says"), [("# made by a tool\na,b\n1,2\n", "begins with a comment"), ("", "has no header line")]
+)
+def test_a_file_without_a_header_is_told_so(
+    tmp_path: Path, content: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    profiled(csv_file(tmp_path, content), status=2)
+    assert says in capsys.readouterr().err
+
+
 def test_a_table_of_one_column_needs_no_separator(tmp_path: Path) -> None:
     assert profiled(csv_file(tmp_path, "x\n1\n2\n")).features.keys() == {"x"}
 

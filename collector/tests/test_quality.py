@@ -84,7 +84,7 @@ def test_ordinary_traffic_is_fine_and_the_result_says_what_was_looked_at() -> No
     assert result.rows == 2000
     assert result.numbers["violations"] == 0
     looked_at = {finding.test for finding in result.findings}
-    assert looked_at >= {"schema", "type", "missing", "not_finite", "range", "unseen", "dimension", "freshness"}
+    assert looked_at >= {"schema", "type", "missing", "infinite", "range", "unseen", "dimension", "freshness"}
     assert looked_at >= {"duplicates", "nan"}
 
 
@@ -169,11 +169,13 @@ def test_the_missing_rule_holds_its_level_and_finds_what_is_there() -> None:
     assert found >= 198
 
 
-def test_nan_and_infinities_are_told_apart() -> None:
+def test_nan_is_missing_and_an_infinity_is_not() -> None:
     rows = ordinary(1000)
     for row in rows[:100]:
         row["age"] = "NaN"
-    assert (only(check(rows)).test, only(check(rows)).value) == ("nan", 0.1)
+    finding = only(check(rows))
+    assert (finding.test, finding.value) == ("missing", 0.1)
+    assert "10.0% missing (10.0% NaN)" in finding.message
     rows = ordinary(1000)
     for row in rows[:10]:
         row["age"] = "-Infinity"

@@ -6,6 +6,7 @@ Needs pyarrow.
 from __future__ import annotations
 
 import codecs
+import csv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from modelward_agent.profile.arrow import (
 
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "space": " "}
 _BLOCK = 8 << 20
+_LONGEST_HEADER = 1 << 20
 _DECIMAL_COMMA = r"^[+-]?[0-9]+(?:\.[0-9]{3})*,[0-9]+$"
 
 
@@ -55,22 +57,41 @@ class CsvFormat:
 
 def csv_names(path: Path, written: CsvFormat) -> list[str]:
     """The header's names. `TableError` when the header is of one column by this separator, and of more by another."""
-    from pyarrow import csv
+    from pyarrow import csv as arrow_csv
 
     _check_encoding(path, written)
-    with csv.open_csv(path, **_options(path, written)) as reader:
+    _check_separator(path, written)
+    with arrow_csv.open_csv(path, **_options(path, written)) as reader:
         names: list[str] = reader.schema.names
-    if len(names) == 1:
-        mine = written.separates(path)
-        for name, character in SEPARATORS.items():
-            parts = names[0].split(character)
-            if character != mine and name != "space" and len(parts) > 1:
-                said = ", ".join(part.strip() for part in parts[:5])
-                raise TableError(
-                    f"{path}: its columns are separated by {name} ({said}{', …' if len(parts) > 5 else ''}), "
-                    f"and were read as one; give --separator {name}"
-                )
     return names
+
+
+def _check_separator(path: Path, written: CsvFormat) -> None:
+    import pyarrow as pa
+
+    with pa.input_stream(str(path)) as file:
+        head = codecs.decode(file.read(_LONGEST_HEADER), written.encoding, "replace").lstrip("\ufeff")
+    line = head.splitlines()[0] if head.strip() else ""
+    if not line:
+        raise TableError(f"{path}: has no header line; write the columns' names, and a line for each row")
+    if line.startswith("#"):
+        raise TableError(f"{path}: begins with a comment, {line[:40]!r}; the columns' names come first, so remove it")
+    mine = written.separates(path)
+    if len(_parts(line, mine)) > 1:
+        return
+    for name, character in SEPARATORS.items():
+        parts = _parts(line, character)
+        if character != mine and name != "space" and len(parts) > 1:
+            said = ", ".join(part.strip(' "') for part in parts[:5])
+            raise TableError(
+                f"{path}: its columns are separated by {name} ({said}{', …' if len(parts) > 5 else ''}), "
+                f"and were read as one; give --separator {name}"
+            )
+
+
+def _parts(line: str, separator: str) -> list[str]:
+    """A header's parts; what is quoted is one."""
+    return next(csv.reader([line], delimiter=separator), [])
 
 
 def csv_batches(path: Path, names: list[str], typed: frozenset[str], written: CsvFormat) -> Iterator[Any]:
@@ -137,26 +158,26 @@ def _decimal_commas(array: Any) -> Any:
 
 
 def _options(path: Path, written: CsvFormat) -> dict[str, Any]:
-    from pyarrow import csv
+    from pyarrow import csv as arrow_csv
 
     return {
-        "read_options": csv.ReadOptions(block_size=_BLOCK, encoding=written.encoding),
-        "parse_options": csv.ParseOptions(delimiter=written.separates(path), newlines_in_values=True),
+        "read_options": arrow_csv.ReadOptions(block_size=_BLOCK, encoding=written.encoding),
+        "parse_options": arrow_csv.ParseOptions(delimiter=written.separates(path), newlines_in_values=True),
     }
 
 
 def _text(path: Path, names: list[str], written: CsvFormat) -> Iterator[Any]:
     import pyarrow as pa
-    from pyarrow import csv
+    from pyarrow import csv as arrow_csv
 
-    convert = csv.ConvertOptions(
+    convert = arrow_csv.ConvertOptions(
         column_types=dict.fromkeys(names, pa.string()),
         include_columns=names,
         strings_can_be_null=True,
         null_values=[""],
         quoted_strings_can_be_null=True,
     )
-    with csv.open_csv(path, convert_options=convert, **_options(path, written)) as reader:
+    with arrow_csv.open_csv(path, convert_options=convert, **_options(path, written)) as reader:
         yield from reader
 
 

@@ -17,10 +17,10 @@ because a model has many features and is checked every few minutes."""
 
 
 def of_type(feature: FeatureProfile, wanted: FeatureType) -> int:
-    """Rows whose value is of the type."""
+    """Rows whose value is of the type; NaN is of none."""
     match wanted:
         case FeatureType.NUMERIC:
-            return feature.numbers
+            return feature.numbers - feature.nan
         case FeatureType.CATEGORICAL:
             return feature.strings
         case FeatureType.BOOLEAN:
@@ -89,15 +89,11 @@ class Expectation:
         )
 
     def missing_bound(self, tolerance: float) -> Bound:
-        """The largest acceptable share of missing values."""
+        """The largest acceptable share of missing values, NaN among them."""
         if self.schema is not None and self.schema.missing_max is not None:
             return Bound(self.schema.missing_max, "missing_max")
-        return self.valueless_bound(tolerance)
-
-    def valueless_bound(self, tolerance: float) -> Bound:
-        """The largest acceptable share of missing values, and of NaN: which of the two is a matter of the writer."""
-        valueless = self.reference.missing + self.reference.nan if self.reference else 0
-        return like_reference(valueless, self.reference_rows, tolerance)
+        missing = self.reference.missing + self.reference.nan if self.reference else 0
+        return like_reference(missing, self.reference_rows, tolerance)
 
 
 def expectations(spec: ModelSpec, reference: Profile | None) -> dict[str, Expectation]:

@@ -16,7 +16,6 @@ from modelward_collector.checks.quality.judged import NAMED, Judged, count_of, g
 from modelward_collector.checks.quality.shares import (
     allowed_categories,
     infinite,
-    nan,
     outside_set,
     share_outside,
     wrong_type,
@@ -110,56 +109,54 @@ def _types(judged: Judged) -> list[Finding]:
 
 
 def _missing(judged: Judged) -> list[Finding]:
+    """Null, absent and NaN are one thing: which of them a missing value is depends on what wrote it."""
     violations, checked = [], {}
     tolerance = judged.spec.checks.quality.missing_tolerance
     for expectation, feature in judged.present():
-        name, share = expectation.name, feature.missing / judged.rows
+        name, missing = expectation.name, feature.missing + feature.nan
+        share = missing / judged.rows
         bound = expectation.missing_bound(tolerance)
         checked[name] = share
-        if bound.violated(feature.missing, judged.rows):
+        if bound.violated(missing, judged.rows):
+            of_nan = f" ({percent(feature.nan / judged.rows)} NaN)" if feature.nan else ""
             violations.append(
                 Finding(
                     name,
                     "missing",
                     Status.CRITICAL if share > CRITICAL_MISSING else Status.WARNING,
-                    f"{name}: {percent(share)} missing, more than {percent(bound.share)} ({bound.source})",
+                    f"{name}: {percent(share)} missing{of_nan}, more than {percent(bound.share)} ({bound.source})",
                     value=share,
                     threshold=bound.share,
-                    p_value=bound.p_value(feature.missing, judged.rows),
+                    p_value=bound.p_value(missing, judged.rows),
                 )
             )
     return group(judged, "missing", violations, checked, "no more missing than expected")
 
 
-def _not_finite(judged: Judged) -> list[Finding]:
+def _infinite(judged: Judged) -> list[Finding]:
     violations, checked = [], {}
-    tolerance = judged.spec.checks.quality.missing_tolerance
     for expectation, feature in judged.present():
-        if not feature.numbers:
+        numbers = feature.numbers - feature.nan
+        if not numbers:
             continue
-        name, known = expectation.name, expectation.reference
-        checked[name] = (feature.numbers - (feature.numeric.n if feature.numeric else 0)) / feature.numbers
-        for what, counted, allowed in (("NaN", nan, tolerance), ("infinite", infinite, INFINITE_TOLERANCE)):
-            count = counted(feature)
-            if counted is nan:
-                bound = expectation.valueless_bound(allowed)
-            else:
-                bound = like_reference(*((counted(known), known.numbers) if known else (0, 0)), allowed)
-            if bound.violated(count, feature.numbers):
-                share = count / feature.numbers
-                violations.append(
-                    Finding(
-                        name,
-                        what.lower(),
-                        Status.CRITICAL if share > CRITICAL_MISSING else Status.WARNING,
-                        f"{name}: {percent(share)} of numbers are {what}, more than {percent(bound.share)} "
-                        f"({bound.source})",
-                        value=share,
-                        threshold=bound.share,
-                        p_value=bound.p_value(count, feature.numbers),
-                    )
+        name, known, count = expectation.name, expectation.reference, infinite(feature)
+        checked[name] = share = count / numbers
+        before = (infinite(known), known.numbers - known.nan) if known else (0, 0)
+        bound = like_reference(*before, INFINITE_TOLERANCE)
+        if bound.violated(count, numbers):
+            violations.append(
+                Finding(
+                    name,
+                    "infinite",
+                    Status.CRITICAL if share > CRITICAL_MISSING else Status.WARNING,
+                    f"{name}: {percent(share)} of numbers are infinite, more than {percent(bound.share)} "
+                    f"({bound.source})",
+                    value=share,
+                    threshold=bound.share,
+                    p_value=bound.p_value(count, numbers),
                 )
-    return group(judged, "not_finite", violations, checked, "NaN and infinities no more than expected")
+            )
+    return group(judged, "infinite", violations, checked, "infinities no more than expected")
 
 
 def _range(judged: Judged) -> list[Finding]:
@@ -275,7 +272,7 @@ FEATURE_RULES: tuple[Callable[[Judged], list[Finding]], ...] = (
     _schema,
     _types,
     _missing,
-    _not_finite,
+    _infinite,
     _range,
     _unseen,
     _dimensions,

@@ -86,7 +86,7 @@ def compared_with_past(judged: Judged, side: str, finding: Finding) -> bool:
     schema = judged.spec.features.get(finding.subject)
     return side == FEATURES and (
         schema is None
-        or finding.test in ("nan", "infinite")
+        or finding.test == "infinite"
         or (finding.test == "missing" and schema.missing_max is None)
         or (finding.test == "range" and schema.min is None and schema.max is None)
         or (finding.test == "unseen" and schema.values is None)
@@ -190,7 +190,7 @@ class Remembering:
         feature = (profile.features if side == FEATURES else profile.outputs).get(name)
         if words is None or not profile.rows:
             return False
-        test = "not_finite" if words["test"] in ("nan", "infinite") else words["test"]
+        test = words["test"]
         of_all = test in ("schema", "missing")
         n = profile.rows if of_all else feature.present if feature is not None else 0
         count = round(self.judged.shares.get((test, name), 0.0) * n)

@@ -21,18 +21,17 @@ def wrong_type(
     name: str, wanted: FeatureType, feature: FeatureProfile, reference: FeatureProfile | None
 ) -> tuple[float, list[Finding]]:
     """Share of values not of the wanted type, in [0, 1], and the finding when that is more than the reference's."""
-    wrong = feature.present - of_type(feature, wanted)
-    known_wrong, known = (reference.present - of_type(reference, wanted), reference.present) if reference else (0, 0)
-    bound = like_reference(known_wrong, known, WRONG_TYPE_TOLERANCE)
-    share = wrong / feature.present
-    if not bound.violated(wrong, feature.present):
+    wrong, present = _of_another_type(feature, wanted)
+    bound = like_reference(*(_of_another_type(reference, wanted) if reference else (0, 0)), WRONG_TYPE_TOLERANCE)
+    share = wrong / max(1, present)
+    if not bound.violated(wrong, present):
         return share, []
-    kinds = {"numbers": feature.numbers, "strings": feature.strings, "booleans": feature.booleans}
+    kinds = {"numbers": feature.numbers - feature.nan, "strings": feature.strings, "booleans": feature.booleans}
     kinds |= {"vectors": feature.vectors, "values of no known type": feature.other}
     right = {FeatureType.NUMERIC: "numbers", FeatureType.CATEGORICAL: "strings"}
     right |= {FeatureType.BOOLEAN: "booleans", FeatureType.EMBEDDING: "vectors"}
     others = {kind: count for kind, count in kinds.items() if count and kind != right[wanted]}
-    said = ", ".join(f"{percent(count / feature.present)} {kind}" for kind, count in others.items())
+    said = ", ".join(f"{percent(count / present)} {kind}" for kind, count in others.items())
     finding = Finding(
         name,
         "type",
@@ -40,10 +39,16 @@ def wrong_type(
         f"{name}: expected {wanted}, {said}",
         value=share,
         threshold=bound.share,
-        p_value=bound.p_value(wrong, feature.present),
+        p_value=bound.p_value(wrong, present),
         detail={"expected": str(wanted), "counts": kinds},
     )
     return share, [finding]
+
+
+def _of_another_type(feature: FeatureProfile, wanted: FeatureType) -> tuple[int, int]:
+    """Rows with a value of another type, and with any; NaN is none."""
+    present = feature.present - feature.nan
+    return present - of_type(feature, wanted), present
 
 
 def nan(feature: FeatureProfile) -> int:
