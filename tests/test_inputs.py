@@ -256,6 +256,22 @@ def test_answers_of_a_classifier_are_compared_as_classes(
     assert site.flagged() == []
 
 
+@pytest.mark.parametrize("swapped", [False, True])
+def test_scores_against_classes_are_not_compared_and_that_is_said(site: Site, tmp_path: Path, swapped: bool) -> None:
+    classes = [int(one) for one in draw(1).random(N) < 0.3]
+    scores = [float(one) for one in draw(2).random(N)]
+    file, traffic = (scores, classes) if swapped else (classes, scores)
+    actual = [str(bool(one)) for one in classes]
+    pd.DataFrame({"x": draw(1).normal(size=N), "p": file, "y": actual}).to_parquet(tmp_path / "t.parquet")
+    site.profile(tmp_path / "t.parquet", "--prediction", "p", "--actual", "y")
+    site.configure(f"{FILE}\ntask: classification")
+    site.recorder().predict_batch({"x": draw(4).normal(size=N)}, traffic, timestamps=moments(N))
+    site.deliver()
+    [(check, finding)] = site.flagged()
+    assert (check, finding.test, finding.status) == ("quality", "form", Status.WARNING)
+    assert ("predictions are classes" if swapped else "predictions are scores") in finding.message
+
+
 # -- what is said ------------------------------------------------------------------------------------------------------
 
 

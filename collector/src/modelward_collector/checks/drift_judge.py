@@ -14,6 +14,7 @@ from modelward_collector.checks.drift_joint import JointChange, joint_change
 from modelward_collector.checks.drift_measure import Shift
 from modelward_collector.checks.drift_normal import COVERED_TWICE, DAY, FIRST_WEEK, Normal, day_of
 from modelward_collector.checks.drift_reference import PreparedReference, side_of
+from modelward_collector.checks.reading import classes_against_scores
 from modelward_collector.checks.window import Window
 from modelward_collector.models import DriftCheck
 from modelward_collector.stats.characteristics import characteristics
@@ -163,7 +164,12 @@ def _wanted(current: Profile, reference: Profile, ignored: set[str]) -> list[tup
     """(side, name) of everything that either has and both tell of, in a fixed order."""
     features = sorted({*current.features, *reference.features} - ignored - not_compared(current, reference))
     outputs = [
-        name for name in OUTPUTS if name not in ignored and (name in current.outputs and name in reference.outputs)
+        name
+        for name in OUTPUTS
+        if name not in ignored
+        and (name in current.outputs and name in reference.outputs)
+        # The quality check says that the one has classes and the other the probability of one.
+        and not classes_against_scores(reference.outputs[name], current.outputs[name])
     ]
     return [("features", name) for name in features] + [("outputs", name) for name in outputs]
 

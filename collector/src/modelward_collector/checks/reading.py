@@ -151,6 +151,23 @@ def as_classes(output: FeatureProfile, spelled: Mapping[str, str], loose: bool) 
     return _categories_instead(output, +one)
 
 
+def are_scores(output: FeatureProfile) -> bool:
+    """Whether all are numbers from 0 to 1, not all whole."""
+    numbers = output.numeric
+    if numbers is None or not numbers.n or output.numbers != output.present:
+        return False
+    return numbers.minimum >= 0 and numbers.maximum <= 1 and not set(two_numbers(numbers) or {0.5}) <= {0.0, 1.0}
+
+
+def classes_against_scores(one: FeatureProfile, other: FeatureProfile) -> bool:
+    """Whether the one has classes and the other the probability of one of them, which cannot be compared."""
+
+    def classes(output: FeatureProfile) -> bool:
+        return bool(output.present) and output.strings + output.booleans == output.present
+
+    return (classes(one) and are_scores(other)) or (classes(other) and are_scores(one))
+
+
 def _as_categories(feature: FeatureProfile, spelled: Mapping[str, str], words: bool) -> FeatureProfile:
     numbers = _exact(feature)
     told = sum(getattr(feature, count) for count in _WORDS) if words else 0

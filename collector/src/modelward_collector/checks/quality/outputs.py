@@ -16,6 +16,7 @@ from modelward_collector.checks.quality.shares import (
     share_outside,
     wrong_type,
 )
+from modelward_collector.checks.reading import are_scores, classes_against_scores
 from modelward_collector.checks.result import Finding, Status
 from modelward_collector.models import FeatureType, Task
 
@@ -48,7 +49,9 @@ def _predictions(judged: Judged, prediction: FeatureProfile, known: FeatureProfi
         share = broken / prediction.numbers
         said = f"{percent(share)} of predictions are NaN or infinite" if broken else "no prediction is NaN or infinite"
         findings.append(Finding("prediction", "nan", _severity(share), said, value=share, threshold=0.0))
-    if judged.spec.task is Task.REGRESSION:
+    if known is not None and classes_against_scores(known, prediction):
+        findings.append(_of_another_form(known, prediction))
+    elif judged.spec.task is Task.REGRESSION:
         findings += wrong_type("prediction", FeatureType.NUMERIC, prediction, None)[1]
     elif known is not None and output.classes is None and (usual := majority_type(known)) is not None:
         judged.shares["type", "prediction"], found = wrong_type("prediction", usual, prediction, known)
@@ -61,6 +64,15 @@ def _predictions(judged: Judged, prediction: FeatureProfile, known: FeatureProfi
     if prediction.categorical is not None and prediction.strings:
         findings += _classes(judged, prediction.categorical, known.categorical if known else None)
     return findings
+
+
+def _of_another_form(known: FeatureProfile, prediction: FeatureProfile) -> Finding:
+    now, before = ("scores", "classes") if are_scores(prediction) else ("classes", "scores")
+    said = (
+        f"predictions are {now} and the reference's are {before}, so that they are not compared; make the reference of "
+        f"{now} too (modelward-agent profile --prediction), or record both: {{class: probability}}"
+    )
+    return Finding("prediction", "form", Status.WARNING, said, value=1.0, threshold=0.0)
 
 
 def _classes(judged: Judged, predicted: CategoricalSketch, known: CategoricalSketch | None) -> list[Finding]:
