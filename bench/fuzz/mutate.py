@@ -28,7 +28,18 @@ _TIMES = (
 _TEXTS = (
     *("", " ", "NaN", "Infinity", "-Infinity", "nan", "inf", "null", "None", "true", "FALSE", "yes", "01067", "1_000"),
     *("0x10", "1,5", "1.000,50", "1e5", "+1", "-", ".", "~nobody/x", "../../etc/passwd", "\x00", "a\x00b", "\x1b[31m"),
-    *("\ud800", "\ufeff", "\u2028", "é", "e\u0301", "日本語のテキスト", "🙂", "\u202e", "x" * 300, "a b c d e f g h i j"),
+    *(
+        "\ud800",
+        "\ufeff",
+        "\u2028",
+        "é",
+        "e\u0301",
+        "日本語のテキスト",
+        "🙂",
+        "\u202e",
+        "x" * 300,
+        "a b c d e f g h i j",
+    ),
     *("'; DROP TABLE", "{{7*7}}", "%s%n", "${HOME}", '"', "\\", "\r", "\t", "=1+1", "#N/A", "<script>", "a.b", "a|b"),
     *("5m", "0s", "99999999999w", "10GiB", "9" * 400, "*/5 * * * *", "@daily", "Europe/Berlin", "(", "(a+)+$", "[a"),
     *_TIMES,
@@ -38,7 +49,18 @@ _NAMES = (
     *("message", "log.level", "log", "error", "error.type", "error.stack_trace", "host", "agent", "labels", "window"),
     *("stage", "pipeline", "run", "status", "duration_ms", "rows", "event", "value", "currency", "source", "business"),
     *("time", "ts", "level", "stream", "attrs", "exc_info", "segments", "vectors", "covers", "until", "profile"),
-    *("instances", "inputs", "predictions", "outputs", "columns", "data", "name", "shape", "parameters", "probabilities"),
+    *(
+        "instances",
+        "inputs",
+        "predictions",
+        "outputs",
+        "columns",
+        "data",
+        "name",
+        "shape",
+        "parameters",
+        "probabilities",
+    ),
     *("label", "score", "service", "event", "url", "trace", "process", "segment_key", "part", "format", "kind_text"),
 )
 _KINDS = ("prediction", "actual", "error", "log", "stage", "business", "profile", "heartbeat", "acceptance")
@@ -185,7 +207,9 @@ def _log_line(line: bytes, chance: Chance) -> bytes:
 
 def _encoded(data: bytes, chance: Chance) -> bytes:
     words = data.decode("utf-8", "replace")
-    return words.encode(chance.choice(("utf-16", "utf-16-le", "utf-16-be", "utf-8-sig", "latin-1", "utf-32")), "replace")
+    return words.encode(
+        chance.choice(("utf-16", "utf-16-le", "utf-16-be", "utf-8-sig", "latin-1", "utf-32")), "replace"
+    )
 
 
 # -- profiles ----------------------------------------------------------------------------------------------------------
@@ -265,7 +289,7 @@ _YAML = (
     *("!!timestamp x", "!!set {a}", "!!python/object:os.system x", "*a", "&a [*a]", "&a x", "!x y", "{", "[", "- -"),
     *("? [a]", "? {a: b}", "<<: *a", "<<: {a: b}", "\t", "|", ">-", "%YAML 1.2", "---", "...", "'", '"\\ud800"'),
     *('"\\x00"', "0o7", "0x", "1e5", ".inf", ".nan", "~", "null", "yes", "NO", "12:30:45", "9" * 5000, "-0", "1_0"),
-    *("[" * 2000, "{a: " * 500, "a: " * 30, "- " * 1500),
+    *("[" * 1200, "{a: " * 300, "a: " * 30, "- " * 1000),
 )
 
 
@@ -297,7 +321,20 @@ def _settings_line(line: bytes, chance: Chance) -> bytes:
 
 # -- tables ------------------------------------------------------------------------------------------------------------
 
-_CELLS = (*_TEXTS, "NA", "#N/A", "1", "2.5", "-3", "2026-07-01 10:00", "True", "007", "+491701234567", "1.234,5", '"a""b"')
+_CELLS = (
+    *_TEXTS,
+    "NA",
+    "#N/A",
+    "1",
+    "2.5",
+    "-3",
+    "2026-07-01 10:00",
+    "True",
+    "007",
+    "+491701234567",
+    "1.234,5",
+    '"a""b"',
+)
 
 
 def csv_table(data: bytes, chance: Chance) -> bytes:

@@ -25,6 +25,8 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kMGT]?i?B)?")
 _SIZE_UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _SIZE_UNITS |= {"kiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
+_LARGEST_SIZE = 2**63 - 1
+
 _DAY = timedelta(days=1)
 
 
@@ -33,7 +35,8 @@ def parse_size(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     if isinstance(value, str) and (found := _SIZE.fullmatch(value)):
-        return int(float(found[1]) * _SIZE_UNITS[found[2] or "B"])
+        size = float(found[1]) * _SIZE_UNITS[found[2] or "B"]
+        return int(min(size, _LARGEST_SIZE))
     raise ValueError(f'"{value}" is not a size; write for example 10GiB or 500MB')
 
 
@@ -93,7 +96,7 @@ class Log(_Strict):
         if self.multiline is not None:
             try:
                 re.compile(self.multiline)
-            except re.error as error:
+            except (re.error, RecursionError, OverflowError) as error:
                 raise ValueError(
                     f'multiline "{self.multiline}" is not a regular expression ({error}); correct it'
                 ) from error

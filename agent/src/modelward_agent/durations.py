@@ -10,6 +10,12 @@ from pydantic import BeforeValidator, PlainSerializer
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"(?:\d+[smhdw])+")
+_LONGEST = timedelta(days=36_525)
+"""Beyond it sums with moments leave the calendar."""
+
+_DIGITS = 18
+"""So many are beyond it for sure."""
+
 _TERM = re.compile(r"(\d+)([smhdw])")
 
 
@@ -17,7 +23,10 @@ def parse_duration(text: str) -> timedelta:
     """`1h30m` as a timedelta; ValueError that says how to write it."""
     if not _DURATION.fullmatch(text):
         raise ValueError(f'"{text}" is not a duration; write for example 5m, 1h or 7d')
-    return timedelta(seconds=sum(int(count) * _UNITS[unit] for count, unit in _TERM.findall(text)))
+    seconds = sum(int(count[:_DIGITS]) * _UNITS[unit] for count, unit in _TERM.findall(text))
+    if seconds > _LONGEST.total_seconds():
+        raise ValueError(f'"{text}" is longer than a hundred years; write for example 5m, 1h or 7d')
+    return timedelta(seconds=seconds)
 
 
 def format_duration(duration: timedelta) -> str:

@@ -11,7 +11,7 @@ import re
 import stat
 import types
 import typing
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -25,6 +25,8 @@ M = TypeVar("M", bound=BaseModel)
 Location = tuple[str | int, ...]
 
 _SHOWN_VALUE = 80
+_LONGEST_TEXT = 2000
+"""Characters of a line of errors; the longest list of known keys has a tenth of it."""
 
 
 class SettingsError(Exception):
@@ -41,7 +43,12 @@ class SettingsError(Exception):
 def _beside_the_file(value: Any, info: ValidationInfo) -> Any:
     folder = (info.context or {}).get("folder") if isinstance(info.context, dict) else None
     if isinstance(value, str) and folder is not None:
-        return Path(folder) / Path(value).expanduser()
+        try:
+            return Path(folder) / Path(value).expanduser()
+        except RuntimeError as error:
+            raise ValueError(
+                f'"{value}" begins with the home of a user that is not known; write the whole path'
+            ) from error
     return value
 
 
@@ -89,13 +96,25 @@ class _Loader(yaml.SafeLoader):
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+            # What looks like a date and is none, a number of thousands of digits, a tag that does not fit.
+            word = str(node.value) if isinstance(node, yaml.ScalarNode) else ""
+            kind = node.tag.rpartition(":")[2]
+            problem = f'"{word[:_SHOWN_VALUE]}" cannot be read as {kind} ({error}); quote it if it is text'
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Hashable] = set()
         for key_node, _ in node.value:
-            if isinstance(key_node, yaml.ScalarNode):
-                key_node.tag = "tag:yaml.org,2002:str"
+            if not isinstance(key_node, yaml.ScalarNode):
+                problem = "a key is text, and this one is a list or has keys itself (quote what has brackets or braces)"
+                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+            key_node.tag = "tag:yaml.org,2002:str"
             key = self.construct_object(key_node, deep=True)
-            if isinstance(key, Hashable) and key in seen:
+            if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f'"{key}" is given twice', key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
@@ -124,6 +143,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise SettingsError([_line(path, where, f"is not valid YAML: {problem}; correct that line")]) from error
+    except RecursionError as error:
+        raise SettingsError([_line(path, "", "is nested too deep; close the brackets that are open")]) from error
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -210,7 +231,15 @@ def explain(
 
 
 def _line(origin: Path | str, key: str, problem: str) -> str:
+    key, problem = _printable(key), _printable(problem)
     return f"modelward: {origin}: {key}: {problem}" if key else f"modelward: {origin}: {problem}"
+
+
+def _printable(text: str) -> str:
+    """One line of any text, of bounded length: what a value has of control characters is escaped."""
+    if len(text) > _LONGEST_TEXT:
+        text = f"{text[: _LONGEST_TEXT // 2]}…{text[-_LONGEST_TEXT // 2 :]}"
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def _dotted(location: Location) -> str:
@@ -221,11 +250,21 @@ def _dotted(location: Location) -> str:
 
 
 def _shown(value: Any) -> str:
+    value = _beginning(value, iter(range(_SHOWN_VALUE)))
     try:
         text = orjson.dumps(value, default=str).decode()
     except TypeError:
         text = str(value)
     return text if len(text) <= _SHOWN_VALUE else f"{text[:_SHOWN_VALUE]}…"
+
+
+def _beginning(value: Any, left: Iterator[int]) -> Any:
+    """As much of a value as is shown: YAML's aliases make values that are endless, or larger than any memory."""
+    if isinstance(value, dict):
+        return {key: _beginning(item, left) for key, item in value.items() if next(left, None) is not None}
+    if isinstance(value, list):
+        return [_beginning(item, left) for item in value if next(left, None) is not None]
+    return value
 
 
 _EXPECTED = {

@@ -69,7 +69,10 @@ def _passed(recorder: Recorder, request: bytes, response: bytes) -> bytes:
         await send({"type": "http.response.body", "body": response[9:]})
 
     sent: list[Message] = []
-    chunks = [{"type": "http.request", "body": request[at : at + 4096], "more_body": True} for at in range(0, len(request), 4096)]
+    chunks = [
+        {"type": "http.request", "body": request[at : at + 4096], "more_body": True}
+        for at in range(0, len(request), 4096)
+    ]
     chunks.append({"type": "http.request", "body": b"", "more_body": False})
 
     async def receive() -> Message:

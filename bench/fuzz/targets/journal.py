@@ -16,7 +16,7 @@ from modelward_agent.ship.documents import LOGS, Documents
 from modelward_collector.store.protocol import Alias, Document
 from modelward_collector.store.shape import check
 
-_REASON = re.compile(r"[a-z_]+(?::@?[a-z_]+)?")
+_REASON = re.compile(r"[a-z_0-9]+(?::@?[a-z_]+)?")
 
 
 def journal(data: bytes) -> None:

@@ -38,7 +38,8 @@ def parquet(data: bytes) -> None:
 def _profiled(path: Path, written: CsvFormat | None) -> None:
     names: list[str] = []
     with _table_errors(path):
-        names = list(next(read_batches(path, (), (), Types(), written, _unsaid)).arrays)
+        first = next(read_batches(path, (), (), Types(), written, _unsaid), None)
+        names = [] if first is None else list(first.arrays)
     for parts in _parts(names):
         with _table_errors(path):
             documents = list(profile_file(path, model="fuzzed", written=written, warn=_unsaid, **parts))

@@ -345,7 +345,9 @@ class LogSource:
             consumed = left
         if not parser.mixed:
             return Entries([one.start for one in found], [one.record for one in found], consumed)
-        return Entries.of_mixed(found, consumed)
+        # A line of UTF-16 may be longer in UTF-8, by which its end is reckoned.
+        size = len(stretch)
+        return Entries.of_mixed([(one.start, min(one.end, size), one.record) for one in found], consumed)
 
     def _lines(self, stretch: bytes, *, final: bool) -> tuple[Iterable[tuple[int, bytes]], int]:
         """Lines with their offsets, and how much of the stretch they take."""

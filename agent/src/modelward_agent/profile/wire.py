@@ -102,7 +102,8 @@ class _Writer:
             # Where hardly a number came twice, the table would take more than the sketch.
             if table is not None and 0 < len(table[0]) <= max(_FEW_VALUES, feature.numbers / 2):
                 values, counts = table
-                single = values.astype("<f4")
+                with np.errstate(over="ignore"):
+                    single = values.astype("<f4")
                 exactly = single if np.array_equal(single, values) else values.astype("<f8")
                 width = np.min_scalar_type(int(counts.max())).itemsize
                 content = exactly.tobytes() + counts.astype(f"<u{width}").tobytes()

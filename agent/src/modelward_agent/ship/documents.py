@@ -19,9 +19,13 @@ PROFILES = "modelward-profiles"
 ALIASES = (EVENTS, LOGS, PROFILES)
 
 _NUMBERS = frozenset({int, float})
-_ECS_OBJECTS = frozenset(
-    {"agent", "error", "event", "host", "labels", "log", "process", "service", "trace", "url", "segment", "features"}
+_OBJECTS = frozenset(
+    {"actual", "agent", "business", "error", "features", "log", "prediction", "segment", "stage", "window"}
 )
+"""What is an object in every stored document; anything else under these names would have the document refused."""
+
+_ENTRY_OBJECTS = _OBJECTS | {"event", "host", "labels", "process", "service", "trace", "url"}
+_BESIDE_PREDICTION, _BESIDE_ACTUAL = _OBJECTS - {"prediction"}, _OBJECTS - {"actual"}
 _SAMPLED = frozenset({Kind.PREDICTION, Kind.ACTUAL})
 
 
@@ -60,6 +64,14 @@ def outcome(value: Any) -> dict[str, Any] | None:
     return stored
 
 
+def _keep_apart(document: dict[str, Any], objects: frozenset[str]) -> None:
+    """What is no object under such a name is kept as `<name>_text`."""
+    if not objects.isdisjoint(document):
+        for name in document.keys() & objects:
+            if type(document[name]) is not dict and document[name] is not None:
+                document[f"{name}_text"] = document.pop(name)
+
+
 def _move_vectors(document: dict[str, Any]) -> None:
     """Lists of numbers go to `vectors`, which is stored and not indexed."""
     features = document["features"]
@@ -80,6 +92,7 @@ def _name_segments(document: dict[str, Any]) -> None:
 
 
 def _prediction(document: dict[str, Any]) -> None:
+    _keep_apart(document, _BESIDE_PREDICTION)
     _move_vectors(document)
     _name_segments(document)
     if (stored := outcome(document.pop("prediction", None))) is not None:
@@ -87,11 +100,13 @@ def _prediction(document: dict[str, Any]) -> None:
 
 
 def _actual(document: dict[str, Any]) -> None:
+    _keep_apart(document, _BESIDE_ACTUAL)
     _name_segments(document)
     document["actual"] = outcome(document["actual"])
 
 
 def _business(document: dict[str, Any]) -> None:
+    _keep_apart(document, _OBJECTS)
     names = ("event", "value", "currency", "source")
     document["business"] = {name: document.pop(name) for name in names if name in document}
 
@@ -101,13 +116,14 @@ def _stage(document: dict[str, Any]) -> None:
     for name in ("pipeline", "run", "status", "duration_ms", "rows"):
         if name in document:
             stage[name] = document.pop(name)
+    _keep_apart(document, _OBJECTS)
     document["stage"] = stage
 
 
 def _entry(document: dict[str, Any]) -> None:
-    """ECS has objects under these names; a text there would have the whole entry refused."""
-    for name in document.keys() & _ECS_OBJECTS:
-        if type(document[name]) is not dict:
+    _keep_apart(document, _ENTRY_OBJECTS)
+    for name in ("model", "version"):
+        if type(document.get(name)) in (dict, list):
             document[f"{name}_text"] = document.pop(name)
     _name_segments(document)
 
