@@ -98,6 +98,8 @@ def numbers_of(array: Any) -> NumberColumn:
         scale = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}[kind.unit]
     elif _is_text(kind):
         array = text_as_numbers(array)
+    elif types.is_decimal(kind):
+        array = array.cast(pa.string()).cast(pa.float64())  # Arrow's own way is off in the last bit
     if types.is_temporal(array.type):
         array = array.cast(pa.int32() if types.is_time32(array.type) else pa.int64())
     valid = valid_of(array)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import struct
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
@@ -25,7 +25,7 @@ from modelward_agent.journal.parse import Kind, Record
 from modelward_agent.profile.feature import FeatureProfile
 from modelward_agent.profile.profile import OTHER_SEGMENT, Profile, ProfileKey, Segment
 from modelward_agent.profile.vector import VectorSketch
-from modelward_agent.values import FLOAT_WORDS, number_in_text
+from modelward_agent.values import FLOAT_WORDS, ValueType, number_in_text, read_as
 
 _PENDING_ROWS = 4096
 """Numbers of a feature that wait for its sketch; a sketch's update costs about 25 µs beside 20 ns a number."""
@@ -52,6 +52,9 @@ TRUE_HASH, FALSE_HASH = 0xD1B54A32D192ED03, 0xABC98388FB8FAC02
 
 Hashes = NDArray[np.uint64]
 Numbers = NDArray[np.float64]
+Types = Mapping[str, ValueType]
+
+_UNTYPED: Types = {}
 
 
 @dataclass(slots=True)
@@ -87,8 +90,9 @@ class Folder:
 
     At most `max_segments` segments are told apart in a model's window, the rest goes to `OTHER_SEGMENT`; of a window's
     features the first `max_features` by name are profiled, whatever comes first. Of a model `max_versions` are told
-    apart, of those with traffic in the last hour of event time, the rest is `OTHER_VERSION`. Give it chunks of about a
-    thousand records: a chunk's columns are what is fast. Not thread-safe.
+    apart, of those with traffic in the last hour of event time, the rest is `OTHER_VERSION`. `types` are by model the
+    types that its features are read as; given anew, they hold for profiles that begin from then on. Give it chunks of
+    about a thousand records: a chunk's columns are what is fast. Not thread-safe.
     """
 
     def __init__(
@@ -98,12 +102,14 @@ class Folder:
         max_segments: int = 64,
         max_features: int = MAX_FEATURES,
         max_versions: int = MAX_VERSIONS,
+        types: Mapping[str, Types] | None = None,
     ) -> None:
         self.host = host
         self.window_seconds = window_seconds
         self.max_segments = max_segments
         self.max_features = max_features
         self.max_versions = max_versions
+        self.types = types or {}
         self._versions: defaultdict[str, dict[str, int]] = defaultdict(dict)
         self._windows: dict[ProfileKey, _Window] = {}
         self._segments: defaultdict[tuple[str, int], set[Segment]] = defaultdict(set)
@@ -210,20 +216,23 @@ class Folder:
         key = ProfileKey(self.host, model, version, segment, start, self.window_seconds)
         window = self._windows.get(key)
         if window is None:
-            window = self._windows[key] = _Window(model, version, self.max_features)
+            types = self.types.get(model, _UNTYPED)
+            window = self._windows[key] = _Window(model, version, self.max_features, types)
         return window
 
 
 class _Window:
     """One profile that is being filled."""
 
-    __slots__ = ("_together", "_together_rows", "features", "model", "outputs", "profile", "version")
+    __slots__ = ("_literal", "_together", "_together_rows", "_types", "features", "model", "outputs", "profile", "version")
 
-    def __init__(self, model: str, version: str, max_features: int) -> None:
+    def __init__(self, model: str, version: str, max_features: int, types: Types) -> None:
         self.model = model
         self.version = version
         self.profile = Profile(max_features)
-        self.features = _Columns(self.profile.features)
+        self._types = tuple(types.items())
+        self._literal = frozenset(name for name, kind in self._types if kind is ValueType.CATEGORICAL)
+        self.features = _Columns(self.profile.features, literal=self._literal)
         self.outputs = _Columns(self.profile.outputs, FLOAT_WORDS.get)  # a class may be named like a day
         self._together: defaultdict[tuple[str, ...], list[Numbers]] = defaultdict(list)
         self._together_rows = 0
@@ -245,7 +254,8 @@ class _Window:
         if batch.predictions:
             tally.predictions[key] += len(batch.predictions)
             self._fold_outputs(batch.predictions, tally.latencies[key])
-            self._fold_features([document["features"] for document in batch.predictions], tally)
+            rows = [document["features"] for document in batch.predictions]
+            self._fold_features([*map(self._typed, rows)] if self._types else rows, tally)
         if batch.actuals:
             tally.actuals[key] += len(batch.actuals)
             self.profile.actuals += len(batch.actuals)
@@ -255,6 +265,15 @@ class _Window:
             self.profile.errors += batch.errors
         if max(self.features.pending_rows, self.outputs.pending_rows, self._together_rows) >= _PENDING_ROWS:
             self.flush()
+
+    def _typed(self, row: dict[str, Any]) -> dict[str, Any]:
+        """The row with its features read as they are declared; itself when they are so, else a copy."""
+        read = {}
+        for name, kind in self._types:
+            value = row.get(name)
+            if (typed := read_as(value, kind)) is not value:
+                read[name] = typed
+        return {**row, **read} if read else row
 
     def _fold_outputs(self, documents: list[dict[str, Any]], latencies: list[float]) -> None:
         predictions = [document.get("prediction") for document in documents]
@@ -329,11 +348,16 @@ class _Window:
                 if _BOOLEANS_AND_NULL.issuperset(map(type, values)):
                     booleans.append(name)
                     truths.append(np.array(values, dtype=np.float64))
-                elif (read := _numbers_in(values)) is not None:
+                elif name not in self._literal and (read := _numbers_in(values)) is not None:
                     booleans.append(name)
                     truths.append(read)
-        if len(numeric) + len(booleans) > 1:
-            self._wait_together((*numeric, *booleans), np.array(columns + truths))
+        told = [
+            (name, column)
+            for name, column in zip((*numeric, *booleans), columns + truths, strict=True)
+            if np.isfinite(column).any()
+        ]
+        if len(told) > 1:
+            self._wait_together(tuple(name for name, _ in told), np.array([column for _, column in told]))
         if numeric:
             number_hashes, all_missing = self.features.fold_numbers_and_null(tuple(numeric), np.array(columns))
             hashes += number_hashes
@@ -402,16 +426,20 @@ class _Window:
 class _Columns:
     """Feature profiles by name, and the numbers that wait for their sketches.
 
-    `read` says which texts are numbers.
+    `read` says which texts are numbers, but for those under the `literal` names, which are all texts.
     """
 
-    __slots__ = ("_blocks", "_projected", "_read", "_with_null", "pending", "pending_rows", "profiles")
+    __slots__ = ("_blocks", "_literal", "_projected", "_read", "_with_null", "pending", "pending_rows", "profiles")
 
     def __init__(
-        self, profiles: dict[str, FeatureProfile], read: Callable[[str], float | None] = number_in_text
+        self,
+        profiles: dict[str, FeatureProfile],
+        read: Callable[[str], float | None] = number_in_text,
+        literal: frozenset[str] = frozenset(),
     ) -> None:
         self.profiles = profiles
         self._read = read
+        self._literal = literal
         self.pending = 0
         self.pending_rows = 0
         self._blocks: defaultdict[tuple[str, ...], list[Numbers]] = defaultdict(list)
@@ -525,8 +553,9 @@ class _Columns:
         hashes = np.fromiter(
             map({text: hash_text(text) for text in counts}.__getitem__, strings), _UINT64, len(strings)
         )
-        for text in [text for text in counts if self._read(text) is not None]:
-            self._wait((name,), np.full((1, counts.pop(text)), self._read(text)))
+        if name not in self._literal:
+            for text in [text for text in counts if self._read(text) is not None]:
+                self._wait((name,), np.full((1, counts.pop(text)), self._read(text)))
         if counts:
             profile.update_counts(counts)
         return hashes

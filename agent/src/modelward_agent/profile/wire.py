@@ -20,15 +20,16 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from modelward_agent.profile.categorical import HASH_BUCKETS, CategoricalSketch
+from modelward_agent.profile.categorical import FREQUENT_LG_MAX, HASH_BUCKETS, HLL_LG_K, CategoricalSketch
 from modelward_agent.profile.comoments import CoMoments
 from modelward_agent.profile.dependence import Dependence
 from modelward_agent.profile.exact import MAX_VALUES, ExactValues
 from modelward_agent.profile.feature import FeatureProfile
 from modelward_agent.profile.numeric import Moments, NumericSketch
-from modelward_agent.profile.profile import Profile, ProfileKey
-from modelward_agent.profile.text import BUCKETS, CLASSES, TextSketch
-from modelward_agent.profile.vector import VectorSketch
+from modelward_agent.profile.profile import ROW_HLL_LG_K, Profile, ProfileKey
+from modelward_agent.profile.sketch_bytes import MOST, check_frequent, check_hll, check_kll
+from modelward_agent.profile.text import BUCKETS, CLASSES, NAMES_LG_MAX, TextSketch
+from modelward_agent.profile.vector import PROJECTIONS, VectorSketch
 
 FORMAT = 2
 """The newest: 2 has sketches of float64 values and strings counted by their hash. A profile without any is written as
@@ -117,57 +118,68 @@ class _Reader:
         self.position = 0
 
     def blob(self, length: int) -> bytes:
-        start, self.position = self.position, self.position + length
+        start, self.position = self.position, self.position + _count(length)
         if self.position > len(self.content):
             raise ProfileFormatError("the profile is cut short; it was not written whole")
         return bytes(self.content[start : self.position])
 
     def hll(self, length: int, lg_k: int) -> Any:
+        content = self.blob(length)
+        check_hll(content, lg_k)
         union = datasketches.hll_union(lg_k)
-        union.update(datasketches.hll_sketch.deserialize(self.blob(length)))
+        union.update(datasketches.hll_sketch.deserialize(content))
         return union
+
+    def frequent(self, length: int, lg_max: int) -> Any:
+        content = self.blob(length)
+        check_frequent(content, lg_max)
+        return datasketches.frequent_strings_sketch.deserialize(content)
 
     def numeric(self, header: Sequence[Any]) -> NumericSketch:
         n, mean, m2, m3, m4, minimum, maximum, zeros, kll, *double = header
-        # JSON has no infinity or NaN: a sum that overflowed was written as null.
-        mean, m2, m3, m4 = (math.nan if value is None else value for value in (mean, m2, m3, m4))
         sketch = NumericSketch()
-        sketch.moments = Moments(n, mean, m2, m3, m4)
+        sketch.moments = _moments(n, mean, m2, m3, m4)
         if n:
-            sketch.minimum, sketch.maximum = minimum, maximum
-        sketch.zeros = zeros
+            sketch.minimum, sketch.maximum = _number(minimum), _number(maximum)
+            if not sketch.minimum <= sketch.maximum:
+                raise ProfileFormatError(f"a minimum of {sketch.minimum} above a maximum of {sketch.maximum}")
+        sketch.zeros = _count(zeros)
+        content = self.blob(kll)
+        check_kll(content, np.float64 if double else np.float32, n)
         kept = datasketches.kll_doubles_sketch if double else datasketches.kll_floats_sketch
-        sketch.kll = kept.deserialize(self.blob(kll))
-        sketch.rounded = double[0] if double else n
+        sketch.kll = kept.deserialize(content)
+        sketch.rounded = _count(double[0]) if double else n
         return sketch
 
     def categorical(self, header: Sequence[int]) -> CategoricalSketch:
         n, hll, frequent, *by_hash = header
         sketch = CategoricalSketch()
-        sketch.n = n
-        sketch.hll = self.hll(hll, sketch.hll.lg_config_k)
-        sketch.frequent = datasketches.frequent_strings_sketch.deserialize(self.blob(frequent))
+        sketch.n = _count(n)
+        sketch.hll = self.hll(hll, HLL_LG_K)
+        sketch.frequent = self.frequent(frequent, FREQUENT_LG_MAX)
         if by_hash:
             sketch.hashed_apart = self.counts(by_hash[0], HASH_BUCKETS)
         return sketch
 
     def counts(self, length: int, buckets: int) -> NDArray[np.int64]:
         content = zlib.decompressobj().decompress(self.blob(length), 8 * buckets + 1)
+        if len(content) != 8 * buckets:
+            raise ProfileFormatError(f"there are {len(content)} bytes of {buckets} buckets")
         counts = np.frombuffer(content, "<u8")
-        if len(counts) != buckets:
-            raise ProfileFormatError(f"there are {len(counts)} buckets, not {buckets}")
+        if int(counts.max()) > MOST:
+            raise ProfileFormatError(f"there are {counts.max()} rows in one bucket")
         return counts.astype(np.int64)
 
     def text(self, header: Sequence[Any]) -> TextSketch:
         lengths, looked, characters, buckets, words = header
         text = TextSketch()
         text.lengths = self.numeric(lengths)
-        text.looked = looked
-        text.characters = tuple(Moments(*moments) for moments in characters)
+        text.looked = _count(looked)
+        text.characters = tuple(_moments(*moments) for moments in characters)
         if len(characters) != len(CLASSES):
             raise ProfileFormatError(f"the texts have {len(characters)} classes of characters, not {len(CLASSES)}")
         text.buckets = self.counts(buckets, BUCKETS)
-        text.words = datasketches.frequent_strings_sketch.deserialize(self.blob(words))
+        text.words = self.frequent(words, NAMES_LG_MAX)
         return text
 
     def exact(self, features: Mapping[str, FeatureProfile], header: Mapping[str, Sequence[int]]) -> None:
@@ -176,31 +188,64 @@ class _Reader:
                 continue
             feature.numeric.exact.forget()
             if name in header:
-                different, value, count, length = header[name]
-                size = different * (value + count)
-                content = zlib.decompressobj().decompress(self.blob(length), size + 1)
-                if different > MAX_VALUES or len(content) != size:
-                    raise ProfileFormatError(f"{name} has {len(content)} bytes of {different} values")
-                values = np.frombuffer(content, f"<f{value}", different).astype(np.float64)
-                counts = np.frombuffer(content, f"<u{count}", offset=different * value).astype(np.int64)
-                feature.numeric.exact = ExactValues()
-                feature.numeric.exact.add(values, counts)
+                feature.numeric.exact = self.exactly(name, header[name], feature.numeric.n)
+
+    def exactly(self, name: str, header: Sequence[int], n: int) -> ExactValues:
+        different, value, count, length = header
+        if different not in range(1, MAX_VALUES + 1) or value not in (4, 8) or count not in (1, 2, 4, 8):
+            raise ProfileFormatError(f"{name} has no {different!r:.40} different values of {value!r:.40} bytes")
+        size = different * (value + count)
+        content = zlib.decompressobj().decompress(self.blob(length), size + 1)
+        if len(content) != size:
+            raise ProfileFormatError(f"{name} has {len(content)} bytes of {different} values")
+        values = np.frombuffer(content, f"<f{value}", different).astype(np.float64)
+        counts = np.frombuffer(content, f"<u{count}", offset=different * value)
+        if not np.isfinite(values).all() or int(counts.max()) > MOST or int(counts.sum(dtype=np.float64)) != n:
+            raise ProfileFormatError(f"{name} has values that are not those of {n} rows")
+        exact = ExactValues()
+        exact.add(values, counts.astype(np.int64))
+        return exact
 
     def feature(self, header: Mapping[str, Any]) -> FeatureProfile:
         feature = FeatureProfile()
         for name, count in zip(FeatureProfile.COUNTS, header["c"], strict=True):
-            setattr(feature, name, count)
+            setattr(feature, name, _count(count))
         if "n" in header:
             feature.numeric = self.numeric(header["n"])
         if "s" in header:
             feature.categorical = self.categorical(header["s"])
         if "v" in header:
             dimension, wrong, norm, *projections = header["v"]
-            feature.vector = VectorSketch(dimension)
-            feature.vector.wrong_dimension = wrong
+            if len(projections) != PROJECTIONS:
+                raise ProfileFormatError(f"a vector has {len(projections)} projections, not {PROJECTIONS}")
+            feature.vector = VectorSketch(_count(dimension))
+            feature.vector.wrong_dimension = _count(wrong)
             feature.vector.norm = self.numeric(norm)
             feature.vector.projections = [self.numeric(sketch) for sketch in projections]
         return feature
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= MOST:
+        raise ProfileFormatError(f"{value!r:.40} is no count of rows")
+    return value
+
+
+def _number(value: Any) -> float:
+    if type(value) is not float and type(value) is not int:
+        raise ProfileFormatError(f"{value!r:.40} is no number")
+    return value
+
+
+def _moments(n: Any, *sums: Any) -> Moments:
+    """JSON has no infinity or NaN: a sum that overflowed was written as null."""
+    return Moments(_count(n), *(math.nan if value is None else _number(value) for value in sums))
+
+
+def _names(value: Any) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value) or len(set(value)) < len(value):
+        raise ProfileFormatError(f"{value!r:.40} are no names of features")
+    return value
 
 
 def _unexamined(features: Mapping[str, FeatureProfile]) -> dict[str, int]:
@@ -262,28 +307,28 @@ def from_bytes(content: bytes) -> Profile:
         header = orjson.loads(body[:length])
         reader = _Reader(body[length:])
         profile = Profile()
-        profile.rows, profile.errors, profile.actuals = header["rows"], header["errors"], header["actuals"]
-        profile.distinct_rows = reader.hll(header["distinct"], profile.distinct_rows.lg_config_k)
+        profile.rows, profile.errors, profile.actuals = map(_count, map(header.get, ("rows", "errors", "actuals")))
+        profile.distinct_rows = reader.hll(header["distinct"], ROW_HLL_LG_K)
         profile.features = {name: reader.feature(item) for name, item in header["features"].items()}
         profile.outputs = {name: reader.feature(item) for name, item in header["outputs"].items()}
         if "joint" in header:
             names, length = header["joint"]
-            profile.joint = CoMoments.from_bytes(names, reader.blob(length))
+            profile.joint = CoMoments.from_bytes(_names(names), reader.blob(length))
         for side in _SIDES:
             known: dict[str, FeatureProfile] = getattr(profile, side)
             for name, item in header.get("texts", {}).get(side, {}).items():
                 known[name].text = reader.text(item)
             for name, feature in known.items():
                 told = header.get("unexamined", {}).get(side, {}).get(name, 0)
-                feature.unexamined = told if "texts" in header else feature.strings
+                feature.unexamined = _count(told) if "texts" in header else feature.strings
         if "dependence" in header:
             names, length = header["dependence"]
             names = header["joint"][0] if names is None else names
-            profile.dependence = Dependence.from_bytes(names, reader.blob(length))
+            profile.dependence = Dependence.from_bytes(_names(names), reader.blob(length))
         for side in _SIDES:
             reader.exact(getattr(profile, side), header.get("exact", {}).get(side, {}))
         if "bound" in header:
-            profile.max_features, profile.beyond = header["bound"]
+            profile.max_features, profile.beyond = map(_count, header["bound"])
     except ProfileFormatError:
         raise
     except (
@@ -294,6 +339,7 @@ def from_bytes(content: bytes) -> Profile:
         IndexError,
         AttributeError,
         MemoryError,
+        OverflowError,
         zlib.error,
     ) as error:
         raise ProfileFormatError(f"the profile is damaged: {error}") from error
