@@ -17,6 +17,7 @@ from modelward_agent.logfilters.filters import LogFilter
 from modelward_agent.logfilters.pattern import check_pattern
 from modelward_agent.logfilters.query import parse
 from modelward_agent.settings import ReadableFile, SecretFile, SettingsPath, load_yaml_settings
+from modelward_agent.values import ValueType
 
 ENV_PREFIX = "MODELWARD_AGENT"
 """`MODELWARD_AGENT__METRICS__LISTEN=0.0.0.0:9478` sets `metrics.listen`."""
@@ -295,6 +296,11 @@ class AgentConfig(_Strict):
         MAX_VERSIONS,
         description="versions of one model that are told apart, of those with traffic in the last hour; the rest is "
         "profiled as the version `other`",
+    )
+    types: dict[str, dict[str, ValueType]] = Field(
+        default_factory=dict,
+        description="by model and feature what its values are read as, as `features` in the model's file says it: "
+        "`{fraud: {zip: categorical}}`. Numbers of more than 256 values are told apart as categories only so",
     )
     heartbeat_interval: Annotated[Duration, AfterValidator(_at_most_a_day)] = timedelta(seconds=30)
     log_level: Literal["debug", "info", "warning", "error"] = "info"

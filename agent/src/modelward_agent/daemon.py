@@ -190,6 +190,7 @@ class Agent:
             int(config.window.total_seconds()),
             max_features=config.max_features,
             max_versions=config.max_versions,
+            types=config.types,
         )
         self._log_counts = LogCounts(folder, config.metrics.max_models)
         self._starts: set[int] = set()
@@ -764,6 +765,7 @@ class Agent:
         self.config = config.model_copy(update={**kept, "journal": journal})
         self._follower.logs = _followed(self.config)
         self._filter_logs(self.config)
+        self._take_types(self.config)
         logging.getLogger("modelward_agent").setLevel(config.log_level.upper())
         if self._shipper is not None:
             self._documents = self._shipper.documents = Documents(self.config.host, config.events, self._no_document)
@@ -774,6 +776,11 @@ class Agent:
             self._shipper.delivery.longest_pause = config.elasticsearch.backoff_seconds
             self._shipper.delivery.client = client
         _log.info("reload: the new configuration is in use")
+
+    def _take_types(self, config: AgentConfig) -> None:
+        if config.types != self._folder.types:
+            self._commit_all()  # no profile has some of a feature's values read so, and some as they came
+            self._folder.types = config.types
 
 
 def _followed(config: AgentConfig) -> list[Followed]:

@@ -9,19 +9,21 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime
+from enum import StrEnum
 from functools import lru_cache
+from typing import Any
 
 FLOAT_WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 """JSON has no such numbers, so these texts stand for them in features, predictions and actuals, and so in tables."""
 
-MOMENT_PATTERN = (
-    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?: ?(?:Z|UTC|[+-]\d\d(?::?\d\d)?))?)?"
-)
+MOMENT_PATTERN = r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?: ?(?:Z|UTC|[+-]\d\d(?::?\d\d)?))?)?"
 _MOMENT = re.compile(MOMENT_PATTERN, re.ASCII)
 _SHORTEST_MOMENT, _LONGEST_MOMENT = 10, 40
 
 _NUMERAL = re.compile(r"[+-]?(?:0|[1-9]\d*)(?:\.\d*)?(?:[eE][+-]?\d{1,3})?|[+-]?\.\d+", re.ASCII)
 _BOOLEANS = {"true": "1", "True": "1", "TRUE": "1", "false": "0", "False": "0", "FALSE": "0"}
+_WORDS = {repr(number): word for word, number in FLOAT_WORDS.items()}
+_TRUTHS = {"true": 1.0, "false": 0.0}
 _EXACT = 2.0**53
 _LONGEST_NUMERAL = 32
 
@@ -81,3 +83,48 @@ def class_of(name: str, *, loose: bool = False) -> str:
     value = number_of(name)
     # Two long ids may be one float.
     return name if value is None or abs(value) >= _EXACT else number_name(value)
+
+
+class ValueType(StrEnum):
+    """What the values of a feature are, where a person says so."""
+
+    CATEGORICAL = "categorical"
+    NUMERIC = "numeric"
+    BOOLEAN = "boolean"
+
+
+def read_as(value: Any, kind: ValueType) -> Any:
+    """A feature's value, as JSON gave it, as of that type; itself when it is, or cannot be read so.
+
+    As a category a number is its `number_name`, and a text is literally what it is, `NaN` and `2026-03-01` too. As a
+    number a text is its `number_of`, and true is 1. As a boolean 1 and 0 and their numerals are true and false, and so
+    are those words in any case.
+    """
+    match kind:
+        case ValueType.CATEGORICAL:
+            return _as_category(value)
+        case ValueType.NUMERIC:
+            return _as_number(value)
+        case ValueType.BOOLEAN:
+            return _as_boolean(value)
+
+
+def _as_category(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return (number_name(value) or _WORDS[repr(value)]) if isinstance(value, int | float) else value
+
+
+def _as_number(value: Any) -> Any:
+    if isinstance(value, bool):
+        return float(value)
+    number = number_of(value) if isinstance(value, str) else None
+    return value if number is None else number
+
+
+def _as_boolean(value: Any) -> Any:
+    number = value
+    if isinstance(value, str):
+        word = value.strip().casefold()
+        number = _TRUTHS[word] if word in _TRUTHS else number_of(word)
+    return bool(number) if isinstance(number, int | float) and number in (0, 1) else value

@@ -224,7 +224,17 @@ class Folder:
 class _Window:
     """One profile that is being filled."""
 
-    __slots__ = ("_literal", "_together", "_together_rows", "_types", "features", "model", "outputs", "profile", "version")
+    __slots__ = (
+        "_literal",
+        "_together",
+        "_together_rows",
+        "_types",
+        "features",
+        "model",
+        "outputs",
+        "profile",
+        "version",
+    )
 
     def __init__(self, model: str, version: str, max_features: int, types: Types) -> None:
         self.model = model
