@@ -63,6 +63,7 @@ def number_of(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
+@lru_cache(maxsize=1 << 12)
 def number_name(value: float) -> str:
     """A number as the name of a class or a category: `1` of 1.0, `1.5`; "" of what is not finite."""
     if not math.isfinite(value):

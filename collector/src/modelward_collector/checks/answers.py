@@ -266,7 +266,7 @@ def classification(
     candidates = np.flatnonzero(told)
     reader = Reader.of(spec, labelled, candidates, reference)
     rows, actual, predicted, stated = [], [], [], []
-    written_as: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    names: list[str] = []
     for i in candidates.tolist():
         truth = reader.truth(labelled, i)
         answer, probabilities = reader.answer(labelled, i)
@@ -275,10 +275,12 @@ def classification(
             actual.append(truth)
             predicted.append(answer)
             stated.append(probabilities)
-            written_as[truth][written(labelled.actual_value[i], labelled.actual_label[i])] += 1
+            names.append(written(labelled.actual_value[i], labelled.actual_label[i]))
             if reader.score is None or probabilities is None:
-                said = written(labelled.predicted_value[i], labelled.predicted_label[i])
-                written_as[reader.key(said)][said] += 1
+                names.append(written(labelled.predicted_value[i], labelled.predicted_label[i]))
+    written_as: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for name, count in Counter(names).items():
+        written_as[reader.key(name)][name] += count
     keys = _classes(spec, reference, reader, actual, predicted, stated)
     return ClassificationAnswers(
         n=len(rows),
