@@ -48,7 +48,7 @@ def moment_of(text: str) -> float | None:
 
 def number_in_text(text: str) -> float | None:
     """The number that a text in a feature stands for: a float that JSON lacks, or a moment; None of all others."""
-    return FLOAT_WORDS[text] if text in FLOAT_WORDS else moment_of(text)
+    return FLOAT_WORDS.get(text) if len(text) < _SHORTEST_MOMENT else moment_of(text)
 
 
 def number_of(text: str) -> float | None:

@@ -55,6 +55,12 @@ Numbers = NDArray[np.float64]
 Types = Mapping[str, ValueType]
 
 _UNTYPED: Types = {}
+_SETTLED = {
+    ValueType.CATEGORICAL: frozenset({str, type(None)}),
+    ValueType.NUMERIC: _NUMBERS_AND_NULL,
+    ValueType.BOOLEAN: _BOOLEANS_AND_NULL,
+}
+"""By declared type what a value's type is when there is nothing to read."""
 
 
 @dataclass(slots=True)
@@ -265,7 +271,7 @@ class _Window:
             tally.predictions[key] += len(batch.predictions)
             self._fold_outputs(batch.predictions, tally.latencies[key])
             rows = [document["features"] for document in batch.predictions]
-            self._fold_features([*map(self._typed, rows)] if self._types else rows, tally)
+            self._fold_features(self._typed(rows) if self._types else rows, tally)
         if batch.actuals:
             tally.actuals[key] += len(batch.actuals)
             self.profile.actuals += len(batch.actuals)
@@ -276,14 +282,19 @@ class _Window:
         if max(self.features.pending_rows, self.outputs.pending_rows, self._together_rows) >= _PENDING_ROWS:
             self.flush()
 
-    def _typed(self, row: dict[str, Any]) -> dict[str, Any]:
-        """The row with its features read as they are declared; itself when they are so, else a copy."""
-        read = {}
+    def _typed(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The rows with their features read as they are declared: those that are so already, and copies of others."""
+        typed = list(rows)
         for name, kind in self._types:
-            value = row.get(name)
-            if (typed := read_as(value, kind)) is not value:
-                read[name] = typed
-        return {**row, **read} if read else row
+            values = [row.get(name) for row in rows]
+            if _SETTLED[kind].issuperset(map(type, values)):
+                continue
+            for index, value in enumerate(values):
+                if (read := read_as(value, kind)) is not value:
+                    if typed[index] is rows[index]:
+                        typed[index] = rows[index].copy()
+                    typed[index][name] = read
+        return typed
 
     def _fold_outputs(self, documents: list[dict[str, Any]], latencies: list[float]) -> None:
         predictions = [document.get("prediction") for document in documents]
@@ -604,6 +615,9 @@ def _all_numbers(values: Sequence[Any]) -> bool:
 def _numbers_in(values: Sequence[Any]) -> Numbers | None:
     """Numbers, texts that stand for numbers, and null as NaN, shape (n,); None when there is anything else."""
     if not _NUMBERS_TEXTS_AND_NULL.issuperset(map(type, values)):
+        return None
+    first = next((value for value in values if type(value) is str), None)
+    if first is not None and number_in_text(first) is None:
         return None
     read = {text: number_in_text(text) for text in {value for value in values if type(value) is str}}
     if None in read.values():
