@@ -323,7 +323,7 @@ def test_a_table_is_refused_as_a_reference_and_what_to_do_is_said(site: Site, tm
         ("training.csv", "modelward-agent profile training.csv --model NAME -o training.profile.jsonl"),
         ("notes.txt", "notes.txt is not a reference profile"),
     ):
-        site.configure(f"reference: {{kind: file, path: {name}}}")
+        site.configure(f"reference: {{path: {name}}}")
         with pytest.raises(SettingsError) as refused:
             load_yaml_settings(site.models / "m.yml", ModelSpec)
         assert "m.yml: reference.path: " in str(refused.value)

@@ -131,7 +131,18 @@ class ReferenceRolling(_Strict):
     gap: Duration = timedelta(0)
 
 
-Reference = Annotated[ReferenceFile | ReferenceSpan | ReferenceRolling, Field(discriminator="kind")]
+def _of_its_kind(value: Any) -> Any:
+    """Without `kind` the keys tell: a path is a file's, a start and an end are a span's."""
+    if isinstance(value, Mapping) and "kind" not in value:
+        for kind, keys in (("file", {"path"}), ("span", {"start", "end"}), ("rolling", {"window", "gap"})):
+            if keys & value.keys():
+                return {**value, "kind": kind}
+    return value
+
+
+Reference = Annotated[
+    ReferenceFile | ReferenceSpan | ReferenceRolling, Field(discriminator="kind"), BeforeValidator(_of_its_kind)
+]
 
 
 class Schedule(_Strict):
