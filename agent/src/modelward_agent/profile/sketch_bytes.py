@@ -8,9 +8,9 @@ Frequency/FrequentItemsOverview.html) as version 5 writes them, little-endian.
 
 from __future__ import annotations
 
+import math
 import struct
 from functools import lru_cache
-from itertools import pairwise
 
 import numpy as np
 
@@ -36,44 +36,48 @@ _FREQUENT = struct.Struct("<BBBBBBxxI4xQQ")
 _SMALLEST_MAP = 3
 
 
-def check_kll(content: bytes, item: type[np.floating], n: int) -> None:
-    """ValueError unless it is a quantile sketch of n finite values of that type."""
+def check_kll(content: bytes, n: int, *, double: bool) -> None:
+    """ValueError unless it is a quantile sketch of n numbers, of float64 when `double`, else of float32."""
     if len(content) < 8 or content[2] != _KLL_FAMILY:
         raise ValueError("no KLL sketch")
-    size, flags = np.dtype(item).itemsize, content[3]
+    size, flags = 8 if double else 4, content[3]
     if flags & _KLL_EMPTY:
-        fits, seen, values = (content[0], content[1], len(content)) == (2, 1, 8), 0, np.empty(0, item)
+        seen, values = (0, 8) if (content[0], content[1], len(content)) == (2, 1, 8) else _UNFIT
     elif flags & _KLL_SINGLE:
-        fits, seen = (content[0], content[1], len(content)) == (2, 2, 8 + size), 1
-        values = np.frombuffer(content, item, offset=8) if fits else np.empty(0, item)
+        seen, values = (1, 8) if (content[0], content[1], len(content)) == (2, 2, 8 + size) else _UNFIT
     else:
-        fits, seen, values = _kll_levels(content, item)
-    if not fits or not np.isfinite(values).all():
-        raise ValueError("a damaged KLL sketch")
+        seen, values = _kll_levels(content, size)
     if seen != n:
-        raise ValueError(f"a KLL sketch of {seen} values for {n}")
+        raise ValueError(f"a damaged KLL sketch, or one of {seen} values for {n}")
+    if n:
+        kept = np.frombuffer(content, "<f8" if double else "<f4", offset=values)
+        if math.isnan(np.minimum.reduce(kept)):  # by which nothing can be sorted
+            raise ValueError("a KLL sketch with NaN in it")
 
 
-def _kll_levels(
-    content: bytes, item: type[np.floating]
-) -> tuple[bool, int, np.ndarray[tuple[int], np.dtype[np.floating]]]:
-    """Whether the levels fit each other, how many values they stand for, and the kept ones."""
-    none = np.empty(0, item)
+_UNFIT = (-1, 0)
+
+
+def _kll_levels(content: bytes, size: int) -> tuple[int, int]:
+    """How many values the levels stand for, and where the extremes and those that are kept begin."""
     if len(content) < _KLL.size:
-        return False, 0, none
+        return _UNFIT
     preamble, version, _, _, k, m, n, _, levels = _KLL.unpack_from(content)
     head = _KLL.size + 4 * levels
-    if (preamble, version, m) != (5, 1, 8) or not 8 <= k <= _LARGEST_K or not 0 < levels <= _MOST_LEVELS:
-        return False, 0, none
+    if preamble != 5 or version != 1 or m != 8 or not 8 <= k <= _LARGEST_K or not 0 < levels <= _MOST_LEVELS:
+        return _UNFIT
     if len(content) < head:
-        return False, 0, none
+        return _UNFIT
     starts = (*struct.unpack_from(f"<{levels}I", content, _KLL.size), _capacity(k, levels))
-    sizes = [end - start for start, end in pairwise(starts)]
-    kept = starts[-1] - starts[0]
-    if min(sizes) < 0 or len(content) != head + (2 + kept) * np.dtype(item).itemsize:
-        return False, 0, none
-    stood_for = sum(size << level for level, size in enumerate(sizes))
-    return stood_for == n, n, np.frombuffer(content, item, offset=head)
+    if len(content) != head + (2 + starts[-1] - starts[0]) * size:
+        return _UNFIT
+    stood_for, weight, start = 0, 1, starts[0]
+    for end in starts[1:]:
+        if end < start:
+            return _UNFIT
+        stood_for += (end - start) * weight
+        weight, start = 2 * weight, end
+    return (n, head) if stood_for == n else _UNFIT
 
 
 @lru_cache(maxsize=256)
@@ -102,7 +106,8 @@ def check_hll(content: bytes, lg_k: int) -> None:
         coupons = content[12:]
     else:
         fits, coupons = mode == _ARRAY and preamble == 10 and _is_array(content, lg_k, lg_array, count), b""
-    if not fits or (coupons and not (np.frombuffer(coupons, "<u4") >> 26).all()):
+    # The high six bits of each are how long a run of zeros was.
+    if not fits or (coupons and np.minimum.reduce(np.frombuffer(coupons, "<u4")) >> 26 == 0):
         raise ValueError("a damaged HLL sketch")
 
 
@@ -154,14 +159,11 @@ def check_frequent(content: bytes, lg_max: int) -> None:
 
 
 def _check_names(content: bytes, kept: int) -> None:
+    """ValueError, as UnicodeDecodeError is one, unless all are UTF-8; that lengths fit the library sees itself."""
+    if content.isascii():
+        return
     at = 0
-    ascii_only = content.isascii()
     for _ in range(kept):
-        if at + 4 > len(content):
-            break
         end = at + 4 + int.from_bytes(content[at : at + 4], "little")
-        if not ascii_only:
-            content[at + 4 : end].decode("utf-8")  # UnicodeDecodeError is a ValueError
+        content[at + 4 : end].decode("utf-8")
         at = end
-    if at != len(content):
-        raise ValueError("a sketch of frequent strings whose lengths do not fit")

@@ -37,6 +37,7 @@ FORMAT = 2
 _MAGIC = b"MWP"
 _SIDES = ("features", "outputs")
 _FEW_VALUES = 16
+_FLOATS = frozenset({float})
 _HEAD = struct.Struct(">3sBII")
 
 
@@ -145,7 +146,7 @@ class _Reader:
                 raise ProfileFormatError(f"a minimum of {sketch.minimum} above a maximum of {sketch.maximum}")
         sketch.zeros = _count(zeros)
         content = self.blob(kll)
-        check_kll(content, np.float64 if double else np.float32, n)
+        check_kll(content, n, double=bool(double))
         kept = datasketches.kll_doubles_sketch if double else datasketches.kll_floats_sketch
         sketch.kll = kept.deserialize(content)
         sketch.rounded = _count(double[0]) if double else n
@@ -239,7 +240,9 @@ def _number(value: Any) -> float:
 
 def _moments(n: Any, *sums: Any) -> Moments:
     """JSON has no infinity or NaN: a sum that overflowed was written as null."""
-    return Moments(_count(n), *(math.nan if value is None else _number(value) for value in sums))
+    if not _FLOATS.issuperset(map(type, sums)):
+        sums = tuple(math.nan if value is None else _number(value) for value in sums)
+    return Moments(_count(n), *sums)
 
 
 def _names(value: Any) -> list[str]:
