@@ -344,3 +344,23 @@ def test_a_file_that_is_no_reference_is_said(tmp_path: Path, capsys: pytest.Capt
     assert "not a profile document" in capsys.readouterr().err
     assert main(["suggest-rules", "m", "--reference", str(tmp_path / "none.jsonl")]) == 1
     assert "none.jsonl" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("predictions", "actuals", "task"),
+    [
+        ([0.0, 1.0] * 200, None, "classification"),
+        ([0.25, 0.75] * 200, ["true", "false"] * 200, "classification"),
+        ([0.25, 0.75] * 200, [0.0, 1.0] * 200, "classification"),
+        ([0.25, 0.75] * 200, [0.3, 0.7, 0.5, 0.1] * 100, "regression"),
+        ([0.25, 0.75] * 200, None, "regression"),
+        ([2.0, 3.0] * 200, [0.0, 1.0] * 200, "regression"),
+    ],
+)
+def test_zeros_ones_and_scores_are_a_classifiers(
+    predictions: list[float], actuals: list[Any] | None, task: str
+) -> None:
+    profile = profile_of({"x": [1.0] * 400}, predictions)
+    if actuals is not None:
+        profile.outputs["actual"] = folded(actuals)
+    assert suggest(reference_of([profile])).content("m")["task"] == task
