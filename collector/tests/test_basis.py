@@ -82,7 +82,7 @@ def filled(tmp_path: Path) -> Iterator[Filled]:
 def test_a_false_verdict_of_settings_that_were_mended_stands_back(filled: Filled) -> None:
     def page() -> str:
         with TestClient(app_of(filled.context()), base_url="http://collector.test") as client:
-            return client.get(Links().model(FLIGHTS)).text
+            return str(client.get(Links().model(FLIGHTS)).text)
 
     assert "by earlier settings" not in page()
     latest = [one for one in filled.store.latest_results() if one.model == FLIGHTS and one.check is CheckKind.DRIFT]
