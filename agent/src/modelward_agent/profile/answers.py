@@ -173,9 +173,17 @@ def _of_mappings(rows: Sequence[Mapping[str, Any] | None]) -> Probabilities:
     present = np.zeros(len(rows), dtype=np.bool_)
     for index, row in enumerate(rows):
         for name, p in (row or {}).items():
-            matrix[index, place[str(name)]] = np.nan if p is None else float(p)
+            matrix[index, place[str(name)]] = _probability(p)
             present[index] = True
     return Probabilities(classes or ("",), matrix, present)
+
+
+def _probability(value: Any) -> float:
+    """NaN of none. TypeError of what is no number."""
+    try:
+        return np.nan if value is None else float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{value!r:.60} is no probability; the column holds texts or other values") from None
 
 
 def _number(value: float) -> float | str:

@@ -80,12 +80,15 @@ class Batch:
     def taken(self, rows: Any) -> Batch:
         """These rows alone, in that order."""
         indices = _arrow().array(rows)
-        arrays = {name: array.take(indices) for name, array in self.arrays.items()}
+        arrays = {name: _without_views(array).take(indices) for name, array in self.arrays.items()}
         return Batch(self.path, len(rows), arrays, self.types)
 
     def categories(self, name: str) -> list[str]:
         """Every row's text, "" for none."""
-        return [text or "" for text in categories_of(self.arrays[name]).texts()]
+        try:
+            return [text or "" for text in categories_of(self.arrays[name]).texts()]
+        except _arrow().ArrowException as error:
+            raise TableError(f"{self.path}: column {name!r} cannot be a segment: {error}") from error
 
     def times(self, name: str) -> Numbers:
         """The column as Unix seconds, shape (rows,); `TableError` when it is no time or has gaps.
@@ -150,6 +153,8 @@ def read_batches(
                 f"{path}: {names} is the index of a data frame and no feature (--numeric or --categorical makes it one)"
             )
         kept = [name for name in here if name not in excluded and name not in passed]
+        if not kept:
+            raise TableError(f"{path}: no column is left; it has {', '.join(map(repr, here)) or 'none'}")
         batches = _parquet_batches(path, kept) if parquet else csv_batches(path, kept, types.names(), written)
         for arrays in batches:
             yield Batch(path, arrays.num_rows, dict(zip(arrays.schema.names, arrays.columns, strict=True)), types)
@@ -163,6 +168,15 @@ def _arrow() -> Any:
     except ImportError as error:
         raise TableError("reading tables needs pyarrow: pip install 'pyarrow>=20'") from error
     return pa
+
+
+def _without_views(array: Any) -> Any:
+    """Texts and bytes as arrays that rows can be taken of, which Arrow cannot of views."""
+    pa = _arrow()
+    kind = array.type
+    if pa.types.is_string_view(kind):
+        return array.cast(pa.large_string())
+    return array.cast(pa.large_binary()) if pa.types.is_binary_view(kind) else array
 
 
 def _as_strings(array: Any) -> Any:
