@@ -179,41 +179,42 @@ COLUMNS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("kind", COLUMNS)
+def every_kind(seed: int) -> pd.DataFrame:
+    chance = draw(seed)
+    return pd.DataFrame({kind: make(chance, N) for kind, make in COLUMNS.items()})
+
+
 @pytest.mark.parametrize("how", ["batch", "rows"])
-def test_the_same_values_in_a_file_and_in_traffic_are_the_same(site: Site, tmp_path: Path, kind: str, how: str) -> None:
-    make = COLUMNS[kind]
-    pd.DataFrame({"x": make(draw(1), N), "y": draw(3).normal(size=N)}).to_parquet(tmp_path / "t.parquet")
+def test_the_same_values_in_a_file_and_in_traffic_are_the_same(site: Site, tmp_path: Path, how: str) -> None:
+    every_kind(1).to_parquet(tmp_path / "t.parquet")
     site.profile(tmp_path / "t.parquet")
     site.configure(FILE)
-    traffic = pd.DataFrame({"x": make(draw(2), N), "y": draw(4).normal(size=N)})
-    recorder = site.recorder()
+    traffic, recorder = every_kind(2), site.recorder()
     if how == "batch":
         recorder.predict_batch(traffic, [0.0] * N, timestamps=moments(N))
     else:
-        for (_, row), at in zip(traffic.iterrows(), moments(N), strict=True):
-            recorder.predict(row, 0.0, timestamp=at)
+        for index, at in enumerate(moments(N)):
+            recorder.predict(traffic.iloc[index], 0.0, timestamp=at)
     assert recorder.stats.failed == 0
     site.deliver()
     assert site.flagged() == []
 
 
 @pytest.mark.parametrize("declared", ["categorical", "boolean", "numeric"])
-@pytest.mark.parametrize("form", ["numbers", "texts", "booleans"])
-def test_a_declared_type_reads_traffic_and_reference_alike(
-    site: Site, tmp_path: Path, declared: str, form: str
-) -> None:
+def test_a_declared_type_reads_traffic_and_reference_alike(site: Site, tmp_path: Path, declared: str) -> None:
+    forms: dict[str, Any] = {"numbers": float, "texts": lambda one: str(int(one)), "booleans": bool}
+
     def values(seed: int, form: str) -> list[Any]:
-        ones = draw(seed).random(N) < 0.3
-        made: dict[str, Any] = {"numbers": float, "texts": lambda one: str(int(one)), "booleans": bool}
-        return [made[form](one) for one in ones]
+        return [forms[form](one) for one in draw(seed).random(N) < 0.3]
 
     pd.DataFrame({"x": values(1, "numbers")}).to_parquet(tmp_path / "t.parquet")
-    site.profile(tmp_path / "t.parquet")
-    site.configure(f"{FILE}\nfeatures: {{x: {{type: {declared}}}}}")
-    site.recorder().predict_batch({"x": values(2, form)}, [0.0] * N, timestamps=moments(N))
+    for form in forms:
+        site.profile(tmp_path / "t.parquet", model=form)
+        reference = f"reference: {{path: {form}.profile.jsonl}}"
+        site.configure(f"{reference}\nfeatures: {{x: {{type: {declared}}}}}", model=form)
+        site.recorder(form).predict_batch({"x": values(2, form)}, [0.0] * N, timestamps=moments(N))
     site.deliver()
-    assert site.flagged() == []
+    assert {form: found for form in forms if (found := site.flagged(form))} == {}
 
 
 def test_a_reference_that_was_told_of_categories_reads_traffic_so(site: Site, tmp_path: Path) -> None:
@@ -236,24 +237,21 @@ ANSWERS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("traffic", ANSWERS)
 @pytest.mark.parametrize("file", ["texts", "numbers", "floats", "booleans"])
 @pytest.mark.parametrize("task", ["", "task: classification"])
-def test_answers_of_a_classifier_are_compared_as_classes(
-    site: Site, tmp_path: Path, file: str, traffic: str, task: str
-) -> None:
+def test_answers_of_a_classifier_are_compared_as_classes(site: Site, tmp_path: Path, file: str, task: str) -> None:
     def ones(seed: int) -> list[bool]:
         return [bool(one) for one in draw(seed).random(N) < 0.3]
 
     pd.DataFrame({"x": draw(1).normal(size=N), "p": ANSWERS[file](ones(2))}).to_parquet(tmp_path / "t.parquet")
-    site.profile(tmp_path / "t.parquet", "--prediction", "p")
-    site.configure(f"{FILE}\n{task}")
-    answers = ANSWERS[traffic](ones(3))
-    recorder = site.recorder()
-    for x, answer, at in zip(draw(4).normal(size=N).tolist(), answers, moments(N), strict=True):
-        recorder.predict({"x": x}, answer, timestamp=at)
+    for traffic, answers in ANSWERS.items():
+        site.profile(tmp_path / "t.parquet", "--prediction", "p", model=traffic)
+        site.configure(f"reference: {{path: {traffic}.profile.jsonl}}\n{task}", model=traffic)
+        recorder = site.recorder(traffic)
+        for x, answer, at in zip(draw(4).normal(size=N).tolist(), answers(ones(3)), moments(N), strict=True):
+            recorder.predict({"x": x}, answer, timestamp=at)
     site.deliver()
-    assert site.flagged() == []
+    assert {traffic: found for traffic in ANSWERS if (found := site.flagged(traffic))} == {}
 
 
 @pytest.mark.parametrize("swapped", [False, True])
