@@ -149,3 +149,15 @@ def test_settings_of_any_model_can_be_read(tmp_path: Path) -> None:
     assert read_yaml(path) == {"inner": {"a": {"prt": 3}}}
     with pytest.raises(SettingsError, match=r"inner\.a\.prt: is not a key here; did you mean port\?"):
         load_yaml_settings(path, Outer)
+
+
+def test_types_are_told_by_model_and_feature(tmp_path: Path) -> None:
+    path = written(tmp_path, MINIMAL + "types: {fraud: {zip: categorical, 7: numeric}}\n")
+    assert load_config(path).types == {"fraud": {"zip": "categorical", "7": "numeric"}}
+    written(tmp_path, MINIMAL + "types: {fraud: {zip: category, image: embedding}, churn: zip}\n")
+    known = "is not known; write 'categorical', 'numeric' or 'boolean'"
+    assert errors(path) == [
+        f'types.fraud.zip: "category" {known}',
+        f'types.fraud.image: "embedding" {known}',
+        'types.churn: "zip" does not hold keys and values; write them below it, indented',
+    ]

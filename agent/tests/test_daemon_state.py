@@ -12,7 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from agent.tests.agents import append, configuration, ids, lines, prediction, predictions, recorder_file, rows, running
+from agent.tests.agents import (
+    append,
+    configuration,
+    ids,
+    lines,
+    prediction,
+    predictions,
+    profile,
+    recorder_file,
+    rows,
+    running,
+)
 from agent.tests.bulk_server import BulkServer, wait_for
 from modelward_agent.config import AgentConfig
 from modelward_agent.daemon import Agent
@@ -114,6 +125,21 @@ def test_a_reload_takes_over_what_can_change(tmp_path: Path, server: BulkServer)
         wait_for(lambda: rows(server) == 20)
         assert agent.config.window.total_seconds() == 60
     assert len(server.events()) == 10
+
+
+def test_types_that_are_taken_over_hold_from_then_on(tmp_path: Path, server: BulkServer) -> None:
+    config = configuration(tmp_path, server, commit_interval="1h", types={"other": {"amount": "categorical"}})
+    path = append(recorder_file(config), predictions(0, 10))
+    typed = configuration(tmp_path, server, commit_interval="1h", types={"fraud": {"amount": "categorical"}})
+    with running(config) as agent:
+        wait_for(lambda: len(server.events()) == 10)
+        agent.reload(lambda: typed)
+        wait_for(lambda: agent.config is not config)
+        append(path, predictions(10, 25))
+        wait_for(lambda: len(server.events()) == 25)
+    amount = profile(server).features["amount"]
+    assert (amount.numbers, amount.strings) == (10, 15)
+    assert {type(document["features"]["amount"]) for _, document in server.events()} == {float}
 
 
 def test_a_bad_reload_keeps_the_old_configuration_and_says_so(tmp_path: Path, server: BulkServer) -> None:

@@ -20,8 +20,10 @@ import orjson
 
 from modelward_agent import __version__
 from modelward_agent.bounds import MAX_FEATURES, MOST_FEATURES
+from modelward_agent.declared import declared_types
 from modelward_agent.durations import parse_duration
 from modelward_agent.settings import SettingsError
+from modelward_agent.values import ValueType
 
 DEFAULT_CONFIG = Path("/etc/modelward/agent.yml")
 
@@ -116,6 +118,12 @@ def _add_profile(parser: argparse.ArgumentParser) -> None:
     for kind in ("categorical", "numeric", "boolean"):
         what = f"a feature that is {kind} whatever it looks like"
         parser.add_argument(f"--{kind}", metavar="COLUMN", action="append", default=[], help=what)
+    parser.add_argument(
+        "--types",
+        type=Path,
+        metavar="FILE",
+        help="the model's file of models.d, or agent.yml: what is declared there is read so, as in traffic",
+    )
     parser.add_argument(
         "--sample",
         type=int,
@@ -331,6 +339,7 @@ def _profile(options: argparse.Namespace) -> int:
             sample = Reservoir(
                 options.sample, prediction=prediction, actual=options.actual, timestamp=options.timestamp
             )
+        declared = None if options.types is None else _declared(options.types, options.model)
         documents = profile_file(
             options.file,
             model=options.model,
@@ -344,6 +353,7 @@ def _profile(options: argparse.Namespace) -> int:
             categorical=options.categorical,
             numeric=options.numeric,
             boolean=options.boolean,
+            declared=declared,
             max_features=options.max_features,
             written=CsvFormat(options.separator, options.decimal, options.encoding),
             sample=sample,
@@ -362,6 +372,14 @@ def _profile(options: argparse.Namespace) -> int:
     if sample is not None:
         print(f"modelward: {sample_path(options.output)}: a sample of {len(sample)} labelled rows")
     return 0
+
+
+def _declared(path: Path, model: str) -> dict[str, ValueType]:
+    declared = declared_types(path)
+    if model not in declared:
+        of = ", ".join(declared) or "no model"
+        raise ValueError(f"--types {path}: declares types of {of}, and not of {model}; correct --model or --types")
+    return declared[model]
 
 
 def _probabilities(given: Sequence[str]) -> dict[str, str]:

@@ -113,7 +113,9 @@ def read_as(value: Any, kind: ValueType) -> Any:
 def _as_category(value: Any) -> Any:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return (number_name(value) or _WORDS[repr(value)]) if isinstance(value, int | float) else value
+    if isinstance(value, int):
+        return str(value)  # all of its digits, where `number_name` has those of a float
+    return (number_name(value) or _WORDS[repr(value)]) if isinstance(value, float) else value
 
 
 def _as_number(value: Any) -> Any:

@@ -148,6 +148,24 @@ class OtherColumn:
         """None: these are not numbers."""
 
 
+@dataclass(frozen=True, slots=True)
+class MixedColumn:
+    """Values of several types: each row has one in one of the columns, which have as many rows, or none."""
+
+    columns: tuple[Column, ...]
+
+    def fold(self, feature: FeatureProfile, rows: Rows) -> Hashes:
+        """Fold the values of these rows, and answer their hashes."""
+        hashes = np.zeros(len(rows), dtype=np.uint64)
+        for column in self.columns:
+            hashes += column.fold(feature, rows)
+        feature.missing -= (len(self.columns) - 1) * len(rows)  # each column misses the others' values
+        return hashes
+
+    def numbers(self, rows: Rows) -> None:
+        """None: these are not all numbers."""
+
+
 def vector_column(lists: Sequence[Sequence[Any] | None]) -> VectorColumn:
     """Lists as embeddings of the dimension that most of them have."""
     n = len(lists)
@@ -174,6 +192,9 @@ def json_values(column: Column) -> list[Any]:
         return column.texts()
     if isinstance(column, BooleanColumn):
         return [bool(v) if ok else None for v, ok in zip(column.values.tolist(), column.valid.tolist(), strict=True)]
+    if isinstance(column, MixedColumn):
+        rows = zip(*map(json_values, column.columns), strict=True)
+        return [next((value for value in values if value is not None), None) for values in rows]
     if isinstance(column, NumberColumn):
         return [_number(v) if ok else None for v, ok in zip(column.values.tolist(), column.valid.tolist(), strict=True)]
     return []

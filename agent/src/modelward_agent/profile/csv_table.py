@@ -94,16 +94,17 @@ def _parts(line: str, separator: str) -> list[str]:
     return next(csv.reader([line], delimiter=separator), [])
 
 
-def csv_batches(path: Path, names: list[str], typed: frozenset[str], written: CsvFormat) -> Iterator[Any]:
+def csv_batches(
+    path: Path, names: list[str], typed: frozenset[str], categories: frozenset[str], written: CsvFormat
+) -> Iterator[Any]:
     """Two passes: the first finds what every value of a column can be read as, since its first rows may mislead.
 
-    Columns that are `typed` stay text.
+    Columns that are `typed` stay text. So do `categories`, unless all are booleans or, as integers with gaps are mostly
+    written, floats (`1067.0`): they are such in traffic, and their names as categories are other ones.
     """
     import pyarrow as pa
 
-    readings: dict[str, dict[str, Callable[[Any], Any]]] = {
-        name: _readings(written) if name not in typed else {} for name in names
-    }
+    readings = {name: _readings(written, category=name in categories) if name not in typed else {} for name in names}
     for batch in _text(path, names, written):
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             for reading, read in list(readings[name].items()):
@@ -127,8 +128,10 @@ def csv_batches(path: Path, names: list[str], typed: frozenset[str], written: Cs
         yield pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
 
-def _readings(written: CsvFormat) -> dict[str, Callable[[Any], Any]]:
+def _readings(written: CsvFormat, *, category: bool) -> dict[str, Callable[[Any], Any]]:
     """How a column may be read, the first that fits every value; none of them: a category."""
+    if category:
+        return {"boolean": text_as_booleans, "float": _floats}
     if written.decimal == ",":
         return {"boolean": text_as_booleans, "number": _with_commas, "time": text_as_times}
     return {
@@ -137,6 +140,15 @@ def _readings(written: CsvFormat) -> dict[str, Callable[[Any], Any]]:
         "time": text_as_times,
         "decimal comma": _decimal_commas,
     }
+
+
+def _floats(array: Any) -> Any:
+    """What programs write of floats; ArrowInvalid or ValueError when there is another text."""
+    import pyarrow as pa
+
+    if any(repr(float(text)) != text for text in array.unique().drop_null().to_pylist()):
+        raise pa.ArrowInvalid("some values are written otherwise")
+    return array.cast(pa.float64())
 
 
 def _with_commas(array: Any) -> Any:

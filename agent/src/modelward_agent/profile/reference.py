@@ -10,7 +10,7 @@ import logging
 import os
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from modelward_agent.profile.profile import OTHER_SEGMENT, Profile, ProfileKey, 
 from modelward_agent.profile.sample import Reservoir
 from modelward_agent.profile.table import Batch, CsvFormat, TableError, Types, read_batches
 from modelward_agent.profile.wire import ProfileFormatError, key_of_document, profile_of_document, to_document
+from modelward_agent.values import ValueType
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ def profile_file(
     categorical: Collection[str] = (),
     numeric: Collection[str] = (),
     boolean: Collection[str] = (),
+    declared: Mapping[str, ValueType] | None = None,
     max_segments: int = 64,
     max_features: int = MAX_FEATURES,
     written: CsvFormat | None = None,
@@ -72,14 +74,14 @@ def profile_file(
     windows of `window_seconds`, a day by default; without it all rows are one window. `prediction` and `actual` become
     outputs, `segments` columns stay features too unless excluded, `exclude` columns are no features, every other column
     is one, but for the index of a data frame. Its type is the file's, or for CSV the one that fits all its values,
-    unless an override names it. Null, and in CSV an empty field, is missing; NaN is counted as NaN. A `sample` is shown
-    every row. Of more features than `max_features` the first by name are profiled, as the agent does of traffic, and
-    `warn` is told.
+    unless an override names it; what is `declared` of a feature is read as the agent reads it in traffic. Null, and in
+    CSV an empty field, is missing; NaN is counted as NaN. A `sample` is shown every row. Of more features than
+    `max_features` the first by name are profiled, as the agent does of traffic, and `warn` is told.
 
     Memory is bounded by a batch of rows and `_OPEN_FEATURES`. Raises `TableError`, which names file and column.
     """
     path = Path(path)
-    types = Types(frozenset(categorical), frozenset(numeric), frozenset(boolean))
+    types = Types(frozenset(categorical), frozenset(numeric), frozenset(boolean), declared or {})
     prediction = prediction if isinstance(prediction, Prediction) else Prediction(prediction)
     named = {name for name in (timestamp, *prediction.columns, actual, *segments) if name is not None}
     if both := (named - set(segments)) & set(exclude):

@@ -23,7 +23,9 @@ from modelward_agent.profile.arrow import (
 )
 from modelward_agent.profile.columns import Column
 from modelward_agent.profile.csv_table import CsvFormat, TableError, csv_batches, csv_names
+from modelward_agent.profile.declared import column_as
 from modelward_agent.profile.fold import Numbers
+from modelward_agent.values import ValueType
 
 __all__ = ["Batch", "CsvFormat", "TableError", "Types", "read_batches"]
 
@@ -43,15 +45,23 @@ _UNITS = (1.0, 1e3, 1e6, 1e9)
 
 @dataclass(frozen=True, slots=True)
 class Types:
-    """Columns whose type is not to be guessed."""
+    """Columns whose type is not to be guessed.
+
+    What is `declared` of a model is read as in traffic, and may name what the table has not; the others come first.
+    """
 
     categorical: frozenset[str] = frozenset()
     numeric: frozenset[str] = frozenset()
     boolean: frozenset[str] = frozenset()
+    declared: Mapping[str, ValueType] = field(default_factory=dict)
 
     def names(self) -> frozenset[str]:
-        """Every column that is named."""
+        """Every column that must be there."""
         return self.categorical | self.numeric | self.boolean
+
+    def categories(self) -> frozenset[str]:
+        """Every column that is declared a category."""
+        return frozenset(name for name, kind in self.declared.items() if kind is ValueType.CATEGORICAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +83,8 @@ class Batch:
                 return numbers_of(array)
             if name in self.types.boolean:
                 return booleans_of(array)
+            if name in self.types.declared:
+                return column_as(array, self.types.declared[name])
             return column_of(array)
         except _arrow().ArrowException as error:
             raise TableError(f"{self.path}: column {name!r}: {error}") from error
@@ -146,7 +158,8 @@ def read_batches(
             raise TableError(f"{path}: no column {name!r}; it has {', '.join(here)}")
         if twice := sorted({name for name in here if here.count(name) > 1}):
             raise TableError(f"{path}: several columns are named {twice[0]!r}; rename them")
-        passed = [name for name in here if (name in index or _UNNAMED.fullmatch(name)) and name not in named]
+        told = named | types.declared.keys()
+        passed = [name for name in here if (name in index or _UNNAMED.fullmatch(name)) and name not in told]
         if said := [name for name in passed if name not in excluded and not name.startswith("__index_level_")]:
             names = ", ".join(repr(name) for name in said)
             warn(
@@ -155,7 +168,11 @@ def read_batches(
         kept = [name for name in here if name not in excluded and name not in passed]
         if not kept:
             raise TableError(f"{path}: no column is left; it has {', '.join(map(repr, here)) or 'none'}")
-        batches = _parquet_batches(path, kept) if parquet else csv_batches(path, kept, types.names(), written)
+        batches = (
+            _parquet_batches(path, kept)
+            if parquet
+            else csv_batches(path, kept, types.names(), types.categories(), written)
+        )
         for arrays in batches:
             yield Batch(path, arrays.num_rows, dict(zip(arrays.schema.names, arrays.columns, strict=True)), types)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
