@@ -346,12 +346,14 @@ class LogSource:
         if not parser.mixed:
             return Entries([one.start for one in found], [one.record for one in found], consumed)
         # A line of UTF-16 may be longer in UTF-8, by which its end is reckoned.
-        size = len(stretch)
+        size = consumed if final else len(stretch)
         return Entries.of_mixed([(one.start, min(one.end, size), one.record) for one in found], consumed)
 
     def _lines(self, stretch: bytes, *, final: bool) -> tuple[Iterable[tuple[int, bytes]], int]:
         """Lines with their offsets, and how much of the stretch they take."""
-        if may_be_utf16(stretch) and (encoding := self.encoding or encoding_of(stretch)) is not None:
+        # In the middle of a file the two bytes of a mark are those of a line, unless there is more of UTF-16 in it.
+        believed = may_be_utf16(stretch) if self.encoding is not None else b"\x00" in stretch
+        if believed and (encoding := self.encoding or encoding_of(stretch)) is not None:
             return utf16_lines(stretch, encoding, final=final)
         lines = stretch.split(b"\n")
         if not lines[-1]:
