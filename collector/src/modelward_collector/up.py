@@ -100,7 +100,7 @@ def up(options: Options) -> int:
         print(server.url, flush=True)
         # With a certificate of one's own the agent must be told which authority to trust, so agent.yml says it all.
         url = None if config.listen.tls else config.listen.url(listener.getsockname()[1]).rstrip("/")
-        agent = AgentProcess(home, {**os.environ, **agent_overrides(options, url)})
+        agent = AgentProcess(home, config.models_folder, {**os.environ, **agent_overrides(options, url)})
         try:
             while not signals.wait(LOOK_EVERY_SECONDS) and server.alive:
                 agent.look_after()
@@ -171,10 +171,14 @@ def agent_overrides(options: Options, url: str | None) -> dict[str, str]:
 
 
 class AgentProcess:
-    """The agent as a child, started again when it ends by itself, with growing pauses."""
+    """The agent as a child, started again when it ends by itself, with growing pauses.
 
-    def __init__(self, home: Path, environment: Mapping[str, str]) -> None:
+    It reads features as the models' files in `models` declare them.
+    """
+
+    def __init__(self, home: Path, models: Path, environment: Mapping[str, str]) -> None:
         self._home = home
+        self._models = models
         self._environment = dict(environment)
         self._log = home / "agent.log"
         self._pause = 0.0
@@ -212,7 +216,7 @@ class AgentProcess:
             self._child = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "modelward_collector.embedded_agent", str(os.getpid())),
-                    *("run", "--config", str(self._home / "agent.yml")),
+                    *(str(self._home / "agent.yml"), str(self._models)),
                 ],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,

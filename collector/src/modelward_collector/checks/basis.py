@@ -20,10 +20,11 @@ def basis_of(spec: ModelSpec, check: CheckKind) -> str:
     said: dict[str, Any] = {
         "check": settings,
         "ignore": spec.checks.drift.ignore,
-        **spec.model_dump(
-            mode="json", include={"task", "reference", "features", "output", "timezone", "holidays", "expectations"}
-        ),
+        "types": {name: schema.type for name, schema in spec.features.items()},
+        **spec.model_dump(mode="json", include={"task", "reference", "output", "timezone", "holidays"}),
     }
+    if check is CheckKind.QUALITY:
+        said |= spec.model_dump(mode="json", include={"features", "expectations"})
     if isinstance(spec.reference, ReferenceFile):
         try:
             status = spec.reference.path.stat()

@@ -162,14 +162,18 @@ def _says(finding: Finding, result: CheckResult, window: str, several: bool) -> 
     return f"{window}{version}\n{state}, score {human.score(finding.value)}{floor}"
 
 
-def share_line(site: Site, past: Past, moment: Moment, moments: Sequence[Mark] = ()) -> Markup | None:
+def share_line(
+    site: Site, past: Past, moment: Moment, moments: Sequence[Mark] = (), *, basis: str = ""
+) -> Markup | None:
     """The share of a model's features that drift, over time; of several versions at one moment the largest.
 
-    `moments` are drawn across it.
+    `moments` are drawn across it. What was judged by another `basis` than now is left out.
     """
     shares: dict[datetime, tuple[float, int, int, CheckResult]] = {}
     for result in past.results:
         count, judged = drift_counts(result)
+        if _otherwise(result, basis):
+            continue
         if judged and (result.end not in shares or count / judged > shares[result.end][0]):
             shares[result.end] = (count / judged, count, judged, result)
     points = [

@@ -163,7 +163,9 @@ def model_page(site: Site, name: str, query: Mapping[str, str]) -> PageView:
                 everything=query.get("features") == "all",
                 basis=basis_of(standing.spec, CheckKind.DRIFT),
             ),
-            "share": drift_panel.share_line(site, drift, moment, accepted_marks(said, moment)),
+            "share": drift_panel.share_line(
+                site, drift, moment, accepted_marks(said, moment), basis=basis_of(standing.spec, CheckKind.DRIFT)
+            ),
             "accepted": accepted_lines(said),
             "acceptable": _acceptable(standing.results),
             "unchecked": query.get("unchecked") == "1",
