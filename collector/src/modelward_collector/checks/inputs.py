@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from modelward_agent.values import number_in_text
 from modelward_collector.store.shape import number
 
 Floats = NDArray[np.float64]
@@ -35,7 +36,7 @@ class Inputs:
         names = tuple(sorted(seen, key=lambda name: (-importance.get(name, 0.0), name))[:MAX_INPUTS])
         categories = {}
         for name in names:
-            texts = Counter(row[name] for row in rows if isinstance(row.get(name), str) and number(row[name]) is None)
+            texts = Counter(row[name] for row in rows if isinstance(row.get(name), str) and _number(row[name]) is None)
             if texts:
                 ordered = sorted(texts, key=lambda text: (-texts[text], text))[:MAX_CATEGORIES]
                 categories[name] = {text: code for code, text in enumerate(ordered)}
@@ -47,10 +48,15 @@ class Inputs:
         return np.array(columns, dtype=np.float64).T.reshape(len(rows), len(self.names))
 
 
+def _number(value: object) -> float | None:
+    """A number, or a text that stands for one."""
+    return number_in_text(value) if isinstance(value, str) else number(value)
+
+
 def _value(value: object, codes: Mapping[str, int]) -> float:
     if isinstance(value, bool):
         return float(value)
-    found = number(value)
+    found = _number(value)
     if found is not None:
         return found if math.isfinite(found) else math.nan
     return float(codes.get(value, math.nan)) if isinstance(value, str) else math.nan
