@@ -69,7 +69,7 @@ lint: $(VENV)/.test ## style of Python and shell
 
 .PHONY: types
 types: $(VENV)/.test ## types, strictly
-	$(BIN)/mypy agent/src agent/tests collector/src collector/tests appliance/src appliance/tests demo grafana kibana bench/*.py tools tests
+	$(BIN)/mypy agent/src agent/tests collector/src collector/tests appliance/src appliance/tests demo grafana kibana bench/*.py bench/fuzz tools tests
 
 build/peers: requirements/peers.txt | venv-check
 	@echo 'Installing the peers that the benches measure against into build/peers …'
@@ -80,6 +80,20 @@ build/peers: requirements/peers.txt | venv-check
 .PHONY: bench
 bench: $(VENV)/.test build/peers servers ## the numbers that must hold, each beside its peer; takes about two hours
 	$(BIN)/python -m bench
+
+build/fuzz: requirements/fuzz.txt agent/pyproject.toml collector/pyproject.toml | venv-check
+	@echo 'Installing the fuzzer into build/fuzz …'
+	@$(PYTHON) -m venv build/fuzz
+	@build/fuzz/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@build/fuzz/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e agent -e collector
+	@touch build/fuzz
+
+SECONDS ?= 60
+TARGETS ?=
+
+.PHONY: fuzz
+fuzz: build/fuzz ## everything that reads what comes from outside, fuzzed: make fuzz SECONDS=60 TARGETS='journal logs'
+	@build/fuzz/bin/python -m bench.fuzz --seconds $(SECONDS) $(TARGETS)
 
 .PHONY: docs
 docs: $(VENV)/.test ## write docs/configuration.md from the settings' definitions

@@ -342,7 +342,7 @@ def csv_table(data: bytes, chance: Chance) -> bytes:
     words = data.decode("utf-8", "replace")
     delimiter = chance.choice((",", ",", ",", ";", "\t", "|"))
     try:
-        rows = [row for row in csv.reader(io.StringIO(words))] or [["a"]]
+        rows = list(csv.reader(io.StringIO(words))) or [["a"]]
     except csv.Error:
         rows = [["a"], ["1"]]
     kind = chance.randrange(7)

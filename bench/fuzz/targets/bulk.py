@@ -1,4 +1,4 @@
-"""The collector's `_bulk`: the bytes are a request's body, and each of their lines is the document of a good request."""
+"""The collector's `_bulk`: the bytes are a request's body, and each line of theirs the document of a good request."""
 
 from __future__ import annotations
 
@@ -110,9 +110,18 @@ async def _asked(
     app: App, method: str, path: str, headers: list[tuple[bytes, bytes]], body: bytes
 ) -> tuple[int, bytes]:
     scope = {
-        **{"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http", "root_path": ""},
-        **{"method": method, "path": path, "raw_path": path.encode(), "query_string": b"", "headers": headers},
-        **{"client": ("127.0.0.1", 1), "server": ("localhost", 8321)},
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "scheme": "http",
+        "method": method,
+        "root_path": "",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": headers,
+        "client": ("127.0.0.1", 1),
+        "server": ("localhost", 8321),
     }
     sent: list[Message] = []
 
