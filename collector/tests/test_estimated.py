@@ -14,7 +14,10 @@ import pytest
 
 from collector.tests.store_documents import actual, part, prediction
 from modelward_agent.profile import FeatureProfile, NumericSketch, Profile
+from modelward_agent.profile.profile import ProfileKey
+from modelward_agent.profile.reference import write_reference
 from modelward_agent.profile.sample import sample_path
+from modelward_agent.profile.wire import to_document
 from modelward_collector.checks.estimated import Estimates, learn
 from modelward_collector.checks.inputs import Inputs
 from modelward_collector.checks.performance import check_performance
@@ -335,7 +338,7 @@ def test_the_newest_window_is_estimated_and_later_held_against_its_labels(store:
 def test_a_reference_file_has_its_labelled_sample_beside_it(store: SqliteStore, tmp_path: Path) -> None:
     random = np.random.default_rng(10)
     file = tmp_path / "delay.profile.jsonl"
-    file.write_text("")
+    write_reference(file, [to_document(ProfileKey("reference", "delay", "", (), 0, 86_400), Profile(), part="1")])
     features, predicted, came = rows(3_000, random)
     lines = [
         orjson.dumps({"features": asked, "prediction": said, "actual": truth})
@@ -360,7 +363,7 @@ def test_a_damaged_sample_costs_the_estimate_and_not_the_check(
 ) -> None:
     random = np.random.default_rng(11)
     file = tmp_path / "delay.profile.jsonl"
-    file.write_text("")
+    write_reference(file, [to_document(ProfileKey("reference", "delay", "", (), 0, 86_400), Profile(), part="1")])
     sample_path(file).write_text("{")
     serve(store, 0, random)
     model = spec(reference={"kind": "file", "path": str(file)}, checks={"performance": {"window": "1d"}})

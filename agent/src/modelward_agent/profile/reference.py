@@ -266,7 +266,7 @@ def check_reference(path: Path | str) -> None:
     what = "a table of rows" if table else "not a reference profile"
     raise ReferenceFileError(
         f"{path.name} is {what}; make one of the table of past rows: "
-        f"modelward-agent profile {path.name if table else 'TABLE'} --model NAME -o {path.stem}.profile.jsonl"
+        f"modelward-agent profile {path.name if table else 'TABLE'} --model NAME -o {path.stem.removesuffix('.profile')}.profile.jsonl"
     )
 
 
