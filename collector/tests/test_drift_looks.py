@@ -19,7 +19,7 @@ LAST_DAY = Span(NOON - DAY, NOON)
 LONG_AGO = NOON - 90 * DAY
 
 ROLLING = ModelSpec(model="delay")
-BY_FILE = ModelSpec(model="delay", reference=ReferenceFile(kind="file", path=Path(__file__)))
+BY_FILE = ModelSpec(model="delay", reference=ReferenceFile.model_construct(kind="file", path=Path(__file__)))
 
 
 def lengths(found: list[Length]) -> list[timedelta]:

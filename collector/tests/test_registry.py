@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from collector.tests.store_documents import part
+from modelward_agent.profile import Profile, ProfileKey
+from modelward_agent.profile.reference import write_reference
+from modelward_agent.profile.wire import to_document
 from modelward_collector.calendar import Calendar
 from modelward_collector.registry import Registry
 from modelward_collector.store.sqlite import SqliteStore
@@ -140,7 +143,8 @@ def test_a_reference_file_that_comes_later_mends_the_error(folder: Path) -> None
     write(folder, "a.yml", "model: a\nreference: {kind: file, path: later.jsonl}")
     registry = Registry(folder)
     assert registry.errors
-    (folder / "later.jsonl").write_text("")
+    document = to_document(ProfileKey("reference", "a", "", (), 0, 86_400), Profile(), part="1")
+    write_reference(folder / "later.jsonl", [document])
     registry.poll()
     assert registry.errors == {}
     assert [spec.model for spec in registry.specs()] == ["a"]
