@@ -50,6 +50,9 @@ def cdf_gap_distance(gap: float) -> float:
     return 1.0 if gap >= 1 else normal_shift_distance(2 * float(special.ndtri((1 + max(gap, 0.0)) / 2)))
 
 
+_ROUNDING = 1e-12
+
+
 def share_distance(reference: float, current: float) -> float:
     """Jensen-Shannon distance of two shares (Bernoulli distributions), in [0, 1]."""
     middle = (reference + current) / 2
@@ -63,7 +66,7 @@ def share_is_trivial(reference: float, current: float, rows: int) -> bool:
     The same for a share and for its complement: odds tell by what factor either has changed.
     """
     moved = abs(current - reference)
-    if moved >= SHARE_FLOOR:
+    if moved >= SHARE_FLOOR - _ROUNDING:  # a share's complement is rounded
         return False
     low, high = sorted((_odds(reference), _odds(current)))
     return high < SHARE_FACTOR * low or moved * rows < SHARE_ROWS
