@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ import psutil
 import pytest
 
 from modelward_agent import Recorder
+from modelward_collector.span import Span
+from modelward_collector.store.sqlite import SqliteStore
+from modelward_collector.store.windows import load_window
 
 READY_WITHIN = 60.0
 ENDS_WITHIN = 15.0
@@ -201,3 +205,32 @@ def test_kill_9_of_the_collector_loses_nothing_and_counts_nothing_twice(start: S
     assert sorted(up.events("fraud")) == sorted(ids)
     assert up.rows("fraud") == len(ids)
     assert up.interrupt() == 0
+
+
+def test_the_agent_reads_features_as_the_models_files_declare_them(start: Start) -> None:
+    """Also when that changes while it runs, and when a file is broken for a while."""
+    up = start()
+    file = up.home / "models.d" / "fraud.yml"
+
+    def recorded(rows: int) -> None:
+        before = up.rows("fraud")
+        with Recorder("fraud", "3", journal=up.home / "journal") as recorder:
+            for number in range(rows):
+                recorder.predict({"zip": 10_000 + number}, 0.5)
+        wait_until(lambda: up.rows("fraud") == before + rows, "the rows")
+
+    def taken_over(times: int) -> bool:
+        return (up.home / "agent.log").read_text().count("the new configuration is in use") == times
+
+    recorded(300)
+    file.write_text("model: fraud\nfeatures: {zip: {type: categorical}}\n")
+    wait_until(lambda: taken_over(1), "the declaration")
+    recorded(400)
+    file.write_text("model: fraud\nfeatures: {zip: {type: categorcal}}\n")
+    wait_until(lambda: "categorcal" in (up.home / "agent.log").read_text(), "the error")
+    recorded(500)
+    assert up.interrupt() == 0
+    now = datetime.now(UTC)
+    span = Span(now - timedelta(days=1), now + timedelta(days=1))
+    found = load_window(SqliteStore(up.home / "modelward.db"), "fraud", span).profile().features["zip"]
+    assert (found.numbers, found.strings) == (300, 900)

@@ -11,10 +11,10 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -24,6 +24,9 @@ from modelward_agent.declared import declared_types
 from modelward_agent.durations import parse_duration
 from modelward_agent.settings import SettingsError
 from modelward_agent.values import ValueType
+
+if TYPE_CHECKING:
+    from modelward_agent.config import AgentConfig
 
 DEFAULT_CONFIG = Path("/etc/modelward/agent.yml")
 
@@ -153,10 +156,19 @@ class _Lines(logging.Formatter):
 
 def _run(options: argparse.Namespace) -> int:
     from modelward_agent.config import load_config
+
+    return run(options.config, lambda: load_config(options.config))
+
+
+def run(path: Path, read: Callable[[], AgentConfig]) -> int:
+    """Run an agent until it is told to end; its exit status. `read` answers what the file `path` says, at each SIGHUP.
+
+    `SettingsError` when it cannot be used at the start.
+    """
     from modelward_agent.daemon import Agent
     from modelward_agent.journal.checkpoint import StateError
 
-    config = load_config(options.config)
+    config = read()
     _use_memory_sparingly()
     _allow_many_files()
     handler = logging.StreamHandler(sys.stderr)
@@ -167,14 +179,14 @@ def _run(options: argparse.Namespace) -> int:
     try:
         agent = Agent(config)
     except StateError as error:
-        print(f"modelward: {options.config}: {error}", file=sys.stderr)
+        print(f"modelward: {path}: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"modelward: {options.config}: {_cannot_start(error, config.metrics.listen)}", file=sys.stderr)
+        print(f"modelward: {path}: {_cannot_start(error, config.metrics.listen)}", file=sys.stderr)
         return 1
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
-    signal.signal(signal.SIGHUP, lambda *_: agent.reload(lambda: load_config(options.config)))
+    signal.signal(signal.SIGHUP, lambda *_: agent.reload(read))
     log.info("following %s, shipping to %s", config.journal.path, ", ".join(config.elasticsearch.urls))
     agent.run()
     log.info("ended")
