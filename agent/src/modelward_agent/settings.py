@@ -99,7 +99,7 @@ class _Loader(yaml.SafeLoader):
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
             return super().construct_object(node, deep)
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
             # What looks like a date and is none, a number of thousands of digits, a tag that does not fit.
             word = str(node.value) if isinstance(node, yaml.ScalarNode) else ""
             kind = node.tag.rpartition(":")[2]

@@ -44,7 +44,7 @@ TARGETS = {
     for target in (
         Target("journal", mutate.json_lines),
         Target("logs", mutate.log_lines),
-        Target("profiles", mutate.profile, 1 << 16),
+        Target("profiles", mutate.profile, 1 << 17),
         Target("bulk", mutate.json_lines),
         Target("settings_agent", mutate.settings),
         Target("settings_model", mutate.settings),

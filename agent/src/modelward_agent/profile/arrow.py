@@ -195,7 +195,10 @@ def text_as_times(array: Any) -> Any:
     from pyarrow import compute
 
     words = _without_null_words(array)
-    if not compute.all(compute.match_substring_regex(words, f"^(?:{MOMENT_PATTERN})$"), min_count=0).as_py():
+    written = compute.match_substring_regex(words, f"^(?:{MOMENT_PATTERN})$")
+    # There is no year 0, which databases write where there is no date.
+    written = compute.and_not(written, compute.starts_with(words, "0000"))
+    if not compute.all(written, min_count=0).as_py():
         raise pa.ArrowInvalid("some values are no moments")
     for kind in (pa.timestamp("us"), pa.timestamp("us", tz="UTC"), pa.timestamp("ns"), pa.timestamp("ns", tz="UTC")):
         try:
