@@ -104,3 +104,30 @@ def test_a_prediction_and_its_actual_are_sampled_together() -> None:
                 kept[json.loads(item.body)["kind"]].add(number)
     assert kept["prediction"] == kept["actual"]
     assert 500 <= len(kept["actual"]) <= 700
+
+
+STORED_AS_OBJECTS = {"agent": "a", "error": ["x"], "log": "x", "stage": "prod", "window": 60, "business": True}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"kind": "prediction", "model": "m", "features": {"a": 1}, "prediction": 0.5, "actual": "yes"},
+        {"kind": "actual", "model": "m", "id": "1", "actual": "yes", "prediction": 0.5},
+        {"kind": "error", "model": "m", "message": "x", "prediction": 0.5, "actual": 1},
+        {"kind": "log", "message": "scored", "prediction": 0.5, "actual": 1, "model": {"name": "m"}, "version": [1]},
+        {"kind": "stage", "pipeline": "p", "stage": "s", "status": "ok", "features": "f", "segment": "eu"},
+        {"kind": "business", "event": "sale", "prediction": 0.5, "features": [1]},
+    ],
+    ids=lambda line: str(line["kind"]),
+)
+def test_what_a_store_has_as_objects_may_be_anything_in_a_line(line: dict[str, Any]) -> None:
+    stored = document({"@timestamp": AT, **{name: STORED_AS_OBJECTS[name] for name in STORED_AS_OBJECTS}, **line})
+    kind = line["kind"]
+    for name in (*STORED_AS_OBJECTS, "prediction", "actual", "features", "segment"):
+        assert isinstance(stored.get(name, {}), dict), name
+    assert stored["window_text"] == 60
+    if kind not in ("prediction", "actual"):
+        assert stored.get("prediction_text") == line.get("prediction")
+    if kind == "log":
+        assert (stored["model_text"], stored["version_text"]) == ({"name": "m"}, [1])

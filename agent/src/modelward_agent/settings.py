@@ -98,7 +98,10 @@ class _Loader(yaml.SafeLoader):
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
-            return super().construct_object(node, deep)
+            found = super().construct_object(node, deep)
+            if isinstance(found, str):
+                found.encode()  # "\ud800" is half a character, which nothing can print or store
+            return found
         except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
             # What looks like a date and is none, a number of thousands of digits, a tag that does not fit.
             word = str(node.value) if isinstance(node, yaml.ScalarNode) else ""
@@ -162,10 +165,11 @@ def _override(
         if not name.startswith(f"{prefix}__"):
             continue
         keys = tuple(name[len(prefix) + 2 :].lower().split("__"))
+        text = environ[name].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         try:
-            value = yaml.load(environ[name], Loader=_Loader)  # noqa: S506 - a subclass of the safe loader
-        except yaml.YAMLError:
-            value = environ[name]
+            value = yaml.load(text, Loader=_Loader)  # noqa: S506 - a subclass of the safe loader
+        except (yaml.YAMLError, RecursionError):
+            value = text
         place: Any = content
         for depth, key in enumerate(keys[:-1]):
             if isinstance(place, list) and key.isdigit() and int(key) < len(place):

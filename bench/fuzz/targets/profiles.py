@@ -44,7 +44,8 @@ def _countable(profile: Profile) -> bool:
     sides = [*profile.features.values(), *profile.outputs.values()]
     strings = [feature.categorical for feature in sides if feature.categorical is not None]
     words = [feature.text for feature in sides if feature.text is not None]
-    named = [count for sketch in strings for count in sketch.counts().values()]
+    named = [sketch.frequent.total_weight for sketch in strings] + [text.words.total_weight for text in words]
+    named += [count for sketch in strings for count in sketch.counts().values()]
     named += [count for text in words for count in text.names().values()]
     return max([*named, profile.rows, *(feature.rows for feature in sides)], default=0) < MOST // 4
 
