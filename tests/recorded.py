@@ -14,6 +14,7 @@ from collector.tests.collecting import a_collector
 from modelward_agent import Recorder
 from modelward_agent.cli import main
 from modelward_agent.config import Events
+from modelward_agent.declared import Declared
 from modelward_agent.journal.parse import Malformed, parse_lines
 from modelward_agent.profile.fold import Folder
 from modelward_agent.profile.wire import to_document
@@ -28,15 +29,18 @@ FLAGGED = (Status.WARNING, Status.CRITICAL)
 
 
 class Site:
-    """One machine: applications record into `journal`, `deliver` does what the agent does, `run` runs a check."""
+    """One machine: applications record into `journal`, `deliver` does what the agent does, `run` runs a check.
 
-    def __init__(self, folder: Path) -> None:
+    `types` are those of `agent.yml`.
+    """
+
+    def __init__(self, folder: Path, types: Declared | None = None) -> None:
         self.folder = folder
         self.journal = folder / "journal"
         self.models = folder / "models.d"
         self.models.mkdir()
         self._collector: Collector | None = None
-        self._folder = Folder("web1")
+        self._folder = Folder("web1", types=types)
         self._documents = Documents("web1", Events())
         self._parts = 0
 
@@ -96,9 +100,9 @@ class Site:
 
 
 @contextmanager
-def a_site(folder: Path) -> Iterator[Site]:
+def a_site(folder: Path, types: Declared | None = None) -> Iterator[Site]:
     """A site of its own, ended at the end."""
-    site = Site(folder)
+    site = Site(folder, types)
     try:
         yield site
     finally:

@@ -76,6 +76,8 @@ def finding_of(
     # Of what goes on, how things stand is told also where this window alone would not show it.
     shown = one.drifts or (episode is not None and one.score > FLOOR)
     message = message_of(one.name, one.comparison.kind, one.reference, one.current, one.leading, shown)
+    if shown and one.side == "features" and one.leading.name == "type" and _numbers_for_categories(one):
+        message += " (if they are categories, name it under types in agent.yml)"
     if status is Status.LEARNING:
         message = f"{one.name} is still being learnt"
     elif one.creep is not None and one.normal is not None:
@@ -158,6 +160,11 @@ def _key_of(finding: Finding) -> str:
     for name, value in segment_of(finding):
         return segment_key(name, value)
     return subject_key("outputs" if finding.detail.get("output") else "features", finding.subject)
+
+
+def _numbers_for_categories(one: Judged) -> bool:
+    """Whether traffic has numbers, of more values than can be read as categories here, where categories were."""
+    return (one.comparison.kind, one.current.kind) == ("categorical", "numeric")
 
 
 def _creeps(one: Judged, normal: Normal) -> str:

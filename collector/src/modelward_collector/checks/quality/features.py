@@ -103,7 +103,9 @@ def _types(judged: Judged) -> list[Finding]:
             continue
         # a reference that breaks the schema is no excuse
         known = None if expectation.schema else expectation.reference
-        checked[expectation.name], found = wrong_type(expectation.name, expectation.type, feature, known)
+        checked[expectation.name], found = wrong_type(
+            expectation.name, expectation.type, feature, known, judged.spec.model
+        )
         violations += found
     return group(judged, "type", violations, checked, "of the expected type")
 

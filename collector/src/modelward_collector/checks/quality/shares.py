@@ -18,9 +18,16 @@ WRONG_TYPE_TOLERANCE = 0.001
 
 
 def wrong_type(
-    name: str, wanted: FeatureType, feature: FeatureProfile, reference: FeatureProfile | None
+    name: str,
+    wanted: FeatureType,
+    feature: FeatureProfile,
+    reference: FeatureProfile | None,
+    model: str | None = None,
 ) -> tuple[float, list[Finding]]:
-    """Share of values not of the wanted type, in [0, 1], and the finding when that is more than the reference's."""
+    """Share of values not of the wanted type, in [0, 1], and the finding when that is more than the reference's.
+
+    With the `model` whose feature it is the finding says what to do, where the agent can do something.
+    """
     wrong, present = _of_another_type(feature, wanted)
     bound = like_reference(*(_of_another_type(reference, wanted) if reference else (0, 0)), WRONG_TYPE_TOLERANCE)
     share = wrong / max(1, present)
@@ -32,6 +39,12 @@ def wrong_type(
     right |= {FeatureType.BOOLEAN: "booleans", FeatureType.EMBEDDING: "vectors"}
     others = {kind: count for kind, count in kinds.items() if count and kind != right[wanted]}
     said = ", ".join(f"{percent(count / present)} {kind}" for kind, count in others.items())
+    if model is not None and wanted is FeatureType.CATEGORICAL and "numbers" in others:
+        # fewer different ones would have been read as categories
+        said += (
+            " of too many values to be told apart as categories afterwards; write "
+            f"types: {{{model}: {{{name}: categorical}}}} in agent.yml, or record it as text"
+        )
     finding = Finding(
         name,
         "type",
