@@ -35,7 +35,7 @@ def error(at: float = AT, **fields: Any) -> Record:
     return Record(Kind.ERROR, at, {"model": "fraud", "version": "3", **fields})
 
 
-def profile_of(records: Sequence[Record], **limits: int) -> Profile:
+def profile_of(records: Sequence[Record], **limits: Any) -> Profile:
     folder = Folder("host", **limits)
     folder.fold(records)
     [(_, profile)] = folder.take()

@@ -15,7 +15,7 @@ from agent.tests.recorded import only, recorded
 from agent.tests.served import client, watched
 from modelward_agent import Recorder
 from modelward_agent.recorder.asgi import ID_KEY, RecorderMiddleware
-from modelward_agent.recorder.shapes import features_and_predictions
+from modelward_agent.recorder.asgi.shapes import features_and_predictions
 
 ROWS = [{"amount": 1, "country": "DE"}, {"amount": 2, "country": "FR"}]
 

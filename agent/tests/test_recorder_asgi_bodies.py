@@ -23,7 +23,7 @@ from agent.tests.recorded import only
 from agent.tests.served import client, watched
 from modelward_agent import Recorder
 from modelward_agent.recorder.asgi import RecorderMiddleware
-from modelward_agent.recorder.body import Body, json_of
+from modelward_agent.recorder.asgi.body import Body, json_of
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from agent.tests.recorded import only, recorded
 from agent.tests.served import client, listening, predicting, watched
 from modelward_agent import Recorder
 from modelward_agent.recorder.asgi import RecorderMiddleware
-from modelward_agent.recorder.paths import Paths, names_of
+from modelward_agent.recorder.asgi.paths import Paths, names_of
 
 ROW = {"amount": 50}
 

@@ -18,7 +18,7 @@ from modelward_agent import Recorder
 from modelward_agent.cli import main
 from modelward_agent.config import AgentConfig
 from modelward_agent.recorder.asgi import RecorderMiddleware
-from modelward_agent.recorder.unmatched import NOTICE, NOTICE_FIELD, QUIET_SECONDS
+from modelward_agent.recorder.asgi.unmatched import NOTICE, NOTICE_FIELD, QUIET_SECONDS
 
 ROW = {"amount": 50}
 PAGES = ["/health", "/docs", "/openapi.json"]
@@ -78,7 +78,7 @@ def test_it_is_said_once_with_what_was_asked_for_what_came_and_the_fix(
     ask(app, clock, *["/api/predict?customer=7", "/v1/x", "/api/predict"] * 20, seconds=QUIET_SECONDS / 10)
     line = only(recorder.journal)
     assert (line["kind"], line["log.level"], line["model"], line[NOTICE_FIELD]) == ("log", "warning", "fraud", NOTICE)
-    assert line["log.logger"] == "modelward_agent.recorder.unmatched"
+    assert line["log.logger"] == "modelward_agent.recorder.asgi.unmatched"
     for text in (
         "nothing is recorded of model fraud: in 2 minutes no request was for",
         "paths=['/predict', '/score/{model}']",
@@ -147,7 +147,7 @@ def test_a_handler_of_logs_that_raises_does_not_reach_the_client(
     def fail(*given: Any) -> None:
         raise OSError("no more disk")
 
-    monkeypatch.setattr("modelward_agent.recorder.unmatched._logger.warning", fail)
+    monkeypatch.setattr("modelward_agent.recorder.asgi.unmatched._logger.warning", fail)
     app = service(recorder, clock)
     ask(app, clock, "/api", seconds=QUIET_SECONDS)
     assert client(app).post("/api", json=ROW).status_code == 200

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from modelward_agent.journal.parse import Kind, Record
-from modelward_agent.recorder.unmatched import NOTICE, NOTICE_FIELD
+from modelward_agent.recorder.asgi.unmatched import NOTICE, NOTICE_FIELD
 from modelward_agent.unrecorded import MOST_NOTICES, Unrecorded, unrecorded_of
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 
 from modelward_agent.journal.parse import MAX_NAME, Kind, Record
-from modelward_agent.recorder.unmatched import NOTICE, NOTICE_FIELD
+from modelward_agent.recorder.asgi.unmatched import NOTICE, NOTICE_FIELD
 
 MOST_NOTICES: Final = 100
 """Models that are kept; of more, the ones that were said latest."""

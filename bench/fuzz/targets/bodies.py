@@ -12,9 +12,10 @@ from typing import Any
 
 from modelward_agent import Recorder
 from modelward_agent.journal.parse import Kind, Record, parse_lines
-from modelward_agent.recorder.asgi import RecorderMiddleware, Scope
-from modelward_agent.recorder.body import Body
-from modelward_agent.recorder.shapes import features_and_predictions
+from modelward_agent.recorder.asgi import RecorderMiddleware
+from modelward_agent.recorder.asgi.body import Body
+from modelward_agent.recorder.asgi.middleware import Scope
+from modelward_agent.recorder.asgi.shapes import features_and_predictions
 
 SEPARATOR = b"\n---\n"
 _MAX_BYTES = 1 << 16

@@ -264,9 +264,10 @@ def check_reference(path: Path | str) -> None:
     except orjson.JSONDecodeError:
         pass
     what = "a table of rows" if table else "not a reference profile"
+    table_name, output = path.name if table else "TABLE", path.stem.removesuffix(".profile")
     raise ReferenceFileError(
         f"{path.name} is {what}; make one of the table of past rows: "
-        f"modelward-agent profile {path.name if table else 'TABLE'} --model NAME -o {path.stem.removesuffix('.profile')}.profile.jsonl"
+        f"modelward-agent profile {table_name} --model NAME -o {output}.profile.jsonl"
     )
 
 

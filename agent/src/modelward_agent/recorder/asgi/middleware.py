@@ -1,4 +1,4 @@
-"""Records the predictions of a REST service: pure ASGI, for FastAPI, Starlette and whatever else speaks it."""
+"""The middleware: watches requests pass, and records each that a model answered."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMap
 from time import monotonic, perf_counter
 from typing import Any
 
-from modelward_agent.recorder.body import Body
-from modelward_agent.recorder.paths import Paths, names_of
+from modelward_agent.recorder.asgi.body import Body
+from modelward_agent.recorder.asgi.paths import Paths, names_of
+from modelward_agent.recorder.asgi.shapes import features_and_predictions
+from modelward_agent.recorder.asgi.unmatched import Unmatched
 from modelward_agent.recorder.recorder import Recorder
-from modelward_agent.recorder.shapes import features_and_predictions
 from modelward_agent.recorder.stamp import new_id
-from modelward_agent.recorder.unmatched import Unmatched
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
