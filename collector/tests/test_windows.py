@@ -157,6 +157,12 @@ def test_of_an_unreadable_roll_up_the_parts_that_are_left_are_read(store: Sqlite
     assert values(load_window(store, "delay", DAY).profile()) == [1, 2]
 
 
+def test_however_many_roll_ups_of_roll_ups_are_unreadable_what_is_left_is_read(store: SqliteStore) -> None:
+    store.create([part("0", NOON, [1])])
+    store.create([unreadable(part(str(level), NOON, covers=[str(level - 1)])) for level in range(1, 10)])
+    assert values(load_window(store, "delay", DAY).profile()) == [1]
+
+
 def test_parts_deleted_between_listing_and_reading_are_looked_for_again(store: SqliteStore) -> None:
     store.create([part("a", NOON, [1]), part("b", NOON + MINUTE, [2])])
     listing = store.parts

@@ -111,7 +111,8 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Hashable] = set()
-        for key_node, _ in node.value:
+        # A tag may say of anything that it has keys; the base class refuses what has none.
+        for key_node, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if not isinstance(key_node, yaml.ScalarNode):
                 problem = "a key is text, and this one is a list or has keys itself (quote what has brackets or braces)"
                 raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)

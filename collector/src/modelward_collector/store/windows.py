@@ -438,7 +438,8 @@ def _merged(
 ) -> tuple[dict[K, Profile], list[Part]]:
     """The wanted of the listed parts' traffic by key, and the parts that it was read from."""
     unreadable: set[str] = set()
-    for _ in range(_ATTEMPTS):
+    attempts = 0
+    while attempts < _ATTEMPTS:
         readable = selected(part for part in listed() if part.id not in unreadable)
         chosen = {part.id: part for part in readable if wanted(part)}
         profiles: dict[K, Profile] = {}
@@ -462,8 +463,10 @@ def _merged(
             else:
                 mine.merge(profile)
         unreadable |= damaged
+        if found != chosen.keys():
+            attempts += 1
         # What an unreadable roll-up covers may still be there to be read instead.
-        if found == chosen.keys() and not any(chosen[its_id].covers for its_id in damaged):
+        elif not any(chosen[its_id].covers for its_id in damaged):
             return profiles, [part for its_id, part in chosen.items() if its_id not in damaged]
     raise StoreUnavailableError(
         f"{len(chosen) - len(found)} profiles went while they were being read, {_ATTEMPTS} times over; "
