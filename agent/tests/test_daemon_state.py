@@ -87,7 +87,7 @@ def test_damaged_state_is_named_and_not_guessed_at(tmp_path: Path, server: BulkS
     committed = config.state / "committed.json"
     good = committed.read_bytes()
     committed.write_bytes(good[:20])
-    with pytest.raises(StateError, match=r"committed\.json cannot be read"):
+    with pytest.raises(StateError, match=r"committed\.json is damaged \(.*\); put an earlier copy back, or remove it"):
         Agent(config)
     committed.write_bytes(good.replace(b'"format":1', b'"format":9'))
     with pytest.raises(StateError, match="newer agent"):

@@ -242,15 +242,17 @@ def _status(options: argparse.Namespace) -> int:
     path = config.state / "status.json"
     try:
         status = orjson.loads(path.read_bytes())
-    except (OSError, orjson.JSONDecodeError) as error:
-        print(f"modelward: {path}: there is no status ({error}); is the agent started?", file=sys.stderr)
+        status["running"] = _is_held(config.state / "lock")
+        status["age_seconds"] = round(time.time() - datetime.fromisoformat(status["at"]).timestamp(), 1)
+        text = orjson.dumps(status, option=orjson.OPT_INDENT_2).decode() if options.json else _status_text(status)
+    except OSError as error:
+        print(f"modelward: {path}: there is no status ({error.strerror}); is the agent started?", file=sys.stderr)
         return 1
-    status["running"] = _is_held(config.state / "lock")
-    status["age_seconds"] = round(time.time() - datetime.fromisoformat(status["at"]).timestamp(), 1)
-    if options.json:
-        print(orjson.dumps(status, option=orjson.OPT_INDENT_2).decode())
-    else:
-        print(_status_text(status))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        said = f"it is damaged ({error}), and a running agent writes it anew every second; is it started?"
+        print(f"modelward: {path}: {said}", file=sys.stderr)
+        return 1
+    print(text)
     return 0 if status["running"] else 1
 
 

@@ -158,8 +158,11 @@ class Agent:
         self._state = StateFolder(config.state)
         try:
             self._build(config, look_up_seconds)
-        except BaseException:
+        except BaseException as error:
             self._state.release()
+            if isinstance(error, OSError) and (place := _within(config.state, error)):
+                problem = f"{place} cannot be used ({error.strerror}); let the agent's user read and write it"
+                raise StateError(f"state: {problem}, or move away what is in its place") from error
             raise
 
     def _build(self, config: AgentConfig, look_up_seconds: float) -> None:
@@ -781,6 +784,12 @@ class Agent:
         if config.types != self._folder.types:
             self._commit_all()  # no profile has some of a feature's values read so, and some as they came
             self._folder.types = config.types
+
+
+def _within(folder: Path, error: OSError) -> str:
+    """The path that the error is about, "" when it is not in the folder."""
+    path = str(error.filename or "")
+    return path if path.startswith(f"{folder}{os.sep}") else ""
 
 
 def _followed(config: AgentConfig) -> list[Followed]:

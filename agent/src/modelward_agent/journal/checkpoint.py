@@ -1,10 +1,11 @@
 """How far every file has got, on disk, so that a `kill -9` at any instant is a pause and nothing more.
 
-Three small files of the state folder, each replaced whole and atomically:
+Small files of the state folder, each replaced whole and atomically:
 
 * `files.json`: which key stands for which file, for files whose name alone does not tell (`FileKeys`)
 * `shipped.json`: up to where each file's events are acknowledged, and which index they went to (`Shipped`)
 * `committed.json`: up to where each file is folded; its newer versions are in the spool (`modelward_agent.ship.spool`)
+* `key.host`: the host that keys are made of
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,11 @@ ASIDE = ".aside"
 
 
 class StateError(Exception):
-    """A state file cannot be used; the message names it and what to do."""
+    """A state file cannot be used; the message names it, what may be done, and what that costs."""
+
+
+class DamageError(StateError):
+    """What is in a state file is not what the agent writes."""
 
 
 def sync_folder(folder: Path) -> None:
@@ -59,29 +64,43 @@ def write_durably(path: Path, pieces: Iterable[bytes]) -> None:
     sync_folder(path.parent)
 
 
-def read_state(path: Path) -> dict[str, Any] | None:
-    """A state file's object, None when there is none yet; `StateError` when it is damaged or of a newer agent."""
+def read_state(path: Path, remedy: str) -> dict[str, Any] | None:
+    """A state file's object, None when there is none yet.
+
+    `StateError` when it is damaged or of a newer agent; `remedy` says what may be done then, and what that costs.
+    """
     try:
-        content = orjson.loads(path.read_bytes())
+        content = path.read_bytes()
     except FileNotFoundError:
         return None
-    except (OSError, orjson.JSONDecodeError) as error:
-        raise StateError(f"{path} cannot be read ({error}); restore it, or remove the whole state folder") from error
-    return checked(path, content)
+    except OSError as error:
+        raise StateError(f"{path} cannot be read ({error.strerror}); let the agent's user read it") from error
+    with damage_of(path, remedy):
+        return checked(path, orjson.loads(content), remedy)
 
 
-def checked(path: Path, content: Any) -> dict[str, Any]:
-    """The object when it is of a known format; `StateError` otherwise."""
+@contextlib.contextmanager
+def damage_of(path: Path, remedy: str) -> Iterator[None]:
+    """What cannot be read in it means that this file is damaged: a `DamageError`."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DamageError(f"{path} is damaged ({_said(error)}); {remedy}") from error
+
+
+def _said(error: Exception) -> str:
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
+
+
+def checked(path: Path, content: Any, remedy: str) -> dict[str, Any]:
+    """The object when it is of a known format; `StateError` when it is of a newer one, ValueError when it is none."""
     if not isinstance(content, dict) or not isinstance(content.get("format"), int):
-        raise StateError(f"{path} is not a state file of the agent; restore it, or remove the whole state folder")
+        raise ValueError("it has no format")
     if content["format"] > FORMAT:
-        raise StateError(f"{path} was written by a newer agent (format {content['format']}); upgrade this one")
+        raise StateError(
+            f"{path} was written by a newer agent (format {content['format']}); start that one, or {remedy}"
+        )
     return content
-
-
-def agent_id(folder: Path) -> str:
-    """The random name of this state folder, made at first sight; it goes into every profile's id."""
-    return _remembered(folder / "agent.id", secrets.token_hex(16))
 
 
 def key_host(folder: Path, host: str) -> str:
@@ -89,15 +108,21 @@ def key_host(folder: Path, host: str) -> str:
 
     A host that is given another name keeps its keys; with new ones every file would be read from its beginning.
     """
-    return _remembered(folder / "key.host", host)
-
-
-def _remembered(path: Path, first: str) -> str:
-    with contextlib.suppress(FileNotFoundError):
-        if name := path.read_text(encoding="utf-8").strip():
-            return name
-    write_durably(path, [first.encode() + b"\n"])
-    return first
+    path = folder / "key.host"
+    remedy = (
+        "write into it, as one line, the host that this folder was first used under (that of agent.yml, unless it was "
+        "changed since); under another one what is still in Recorders' files is stored and counted twice"
+    )
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        write_durably(path, [host.encode() + b"\n"])
+        return host
+    with damage_of(path, remedy):
+        name = content.decode()
+        if not name.endswith("\n") or not name.strip():
+            raise ValueError("it is cut short")
+    return name.strip()
 
 
 class Offsets:
@@ -108,8 +133,11 @@ class Offsets:
 
     @classmethod
     def from_state(cls, content: Mapping[str, Any]) -> Offsets:
-        """Read what `state` made."""
-        return cls({key: (int(offset), float(seen)) for key, (offset, seen) in content.items()})
+        """Read what `state` made; ValueError, TypeError or AttributeError of anything else."""
+        noted = {key: (int(offset), float(seen)) for key, (offset, seen) in content.items()}
+        if any(offset < 0 for offset, _ in noted.values()):
+            raise ValueError("an offset is below 0")
+        return cls(noted)
 
     def state(self) -> dict[str, tuple[int, float]]:
         """As JSON: `{key: [offset, Unix time when last noted]}`."""
@@ -157,14 +185,29 @@ class Identity:
     read: int = 0
     crc: int = 0
 
+    @classmethod
+    def from_state(cls, key: str, entry: Mapping[str, Any]) -> Identity:
+        """Read an entry of `files.json`; TypeError of anything else."""
+        identity = cls(key=key, **entry)
+        for field in fields(cls):
+            if type(getattr(identity, field.name)).__name__ != field.type:
+                raise TypeError(f"{field.name} is no {field.type}")
+        return identity
+
 
 class FileKeys:
     """The keys of files whose names do not identify them, on disk before anything is sent under them."""
 
+    _REMEDY = (
+        "put an earlier copy back, or remove it: log files, and journals that no Recorder wrote, are then read from "
+        "their beginnings, and what is still in them is stored and counted twice"
+    )
+
     def __init__(self, folder: Path) -> None:
         self._path = folder / "files.json"
-        content = read_state(self._path) or {"files": {}}
-        self._files = {key: Identity(key=key, **entry) for key, entry in content["files"].items()}
+        content = read_state(self._path, self._REMEDY) or {"files": {}}
+        with damage_of(self._path, self._REMEDY):
+            self._files = {key: Identity.from_state(key, entry) for key, entry in content["files"].items()}
 
     def __iter__(self) -> Iterator[Identity]:
         return iter(list(self._files.values()))
@@ -191,11 +234,17 @@ class FileKeys:
 class Shipped:
     """Up to where each file's events are acknowledged, and the index behind each alias that they are created in."""
 
+    _REMEDY = (
+        "put an earlier copy back, or remove it: events that are still in the followed files are then sent again, and "
+        "are stored twice where their index rolled over since; profiles are not touched"
+    )
+
     def __init__(self, folder: Path) -> None:
         self._path = folder / "shipped.json"
-        content = read_state(self._path) or {"indices": {}, "offsets": {}}
-        self.indices: dict[str, str] = dict(content["indices"])
-        self.offsets = Offsets.from_state(content["offsets"])
+        content = read_state(self._path, self._REMEDY) or {"indices": {}, "offsets": {}}
+        with damage_of(self._path, self._REMEDY):
+            self.indices = {alias: str.__str__(index) for alias, index in content["indices"].items()}
+            self.offsets = Offsets.from_state(content["offsets"])
 
     def save(self) -> None:
         """Make the present state durable. OSError when the disk is full."""

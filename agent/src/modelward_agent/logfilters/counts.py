@@ -7,6 +7,7 @@ one file that is replaced at once; `/metrics` shows only what is stored. Nothing
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -15,7 +16,9 @@ from typing import Final
 
 import orjson
 
-from modelward_agent.journal.checkpoint import FORMAT, StateError, read_state, write_durably
+from modelward_agent.journal.checkpoint import FORMAT, DamageError, damage_of, read_state, write_durably
+
+_log = logging.getLogger(__name__)
 
 SAVE_SECONDS: Final = 0.5
 """Shortest time between two writings."""
@@ -27,20 +30,32 @@ Pair = tuple[str, str]
 
 
 class LogCounts:
-    """Matches by (filter, model), for at most `max_models` models. `StateError` when the state cannot be read."""
+    """Matches by (filter, model), for at most `max_models` models.
+
+    Counts that are damaged on disk start from 0, as a counter may; `StateError` when a newer agent wrote them.
+    """
+
+    _REMEDY = "remove it: the counts of log filters start from 0, and what is read again is counted again"
 
     def __init__(self, folder: Path, max_models: int) -> None:
         self._path = folder / "log_matches.json"
         self._max_models = max_models
-        content = read_state(self._path) or {"counts": [], "offsets": {}}
-        try:
-            self.shown: Counter[Pair] = Counter({(name, model): int(n) for name, model, n in content["counts"]})
-            self._counted = {str(key): int(offset) for key, offset in content["offsets"].items()}
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise StateError(f"{self._path} is damaged ({error!r}); remove it, the counts start from 0") from error
+        self.shown: Counter[Pair] = Counter()
+        self._counted: dict[str, int] = {}
+        self._read()
         self._models = {model for _, model in self.shown}
         self._waiting: Counter[Pair] = Counter()
         self._saved_at = 0.0
+
+    def _read(self) -> None:
+        try:
+            content = read_state(self._path, self._REMEDY) or {"counts": [], "offsets": {}}
+            with damage_of(self._path, self._REMEDY):
+                shown = Counter({(str(name), str(model)): int(n) for name, model, n in content["counts"]})
+                self._counted = {str(key): int(offset) for key, offset in content["offsets"].items()}
+                self.shown = shown
+        except DamageError as error:
+            _log.error("%s; that is done now", error)
 
     def counted(self, key: str) -> int:
         """Entries of the file that start before this offset are counted already."""

@@ -9,6 +9,9 @@ profiles are acknowledged the file goes, but the offsets of the newest commit mu
 from __future__ import annotations
 
 import hashlib
+import logging
+import re
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
@@ -21,14 +24,28 @@ from modelward_agent.journal.checkpoint import (
     FORMAT,
     Offsets,
     StateError,
-    agent_id,
     checked,
+    damage_of,
     read_state,
     sync_folder,
     write_durably,
 )
 from modelward_agent.profile.profile import Profile, ProfileKey
 from modelward_agent.profile.wire import to_document
+
+_log = logging.getLogger(__name__)
+
+_NAME = re.compile(r"\d{12}\.ndjson")
+_ID = re.compile(rb"[0-9a-f]{32} ")
+
+_COMMITTED_REMEDY = (
+    "put an earlier copy back, or remove it: the followed files are then folded again, from where the newest file in "
+    "spool says and else from their beginnings, and rows that are still in them are counted twice; events are not"
+)
+_COMMIT_REMEDY = (
+    "move it out of that folder: the profiles of one commit are lost with it, or, when it is the newest there, made "
+    "again of what is still in the followed files; events are not touched"
+)
 
 
 def profile_id(part: str, key: ProfileKey) -> str:
@@ -44,19 +61,22 @@ class Spool:
         self._folder = folder / "spool"
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self._committed_path = folder / "committed.json"
-        self._agent = agent_id(folder)
+        # Of this run: of a folder that is put back, or lost a file, no id may come again.
+        self._run = secrets.token_hex(16)
         self._lock = Lock()
         for aside in self._folder.glob(f"*{ASIDE}"):
             aside.unlink()
-        record = read_state(self._committed_path) or {"sequence": 0, "offsets": {}}
+        record = read_state(self._committed_path, _COMMITTED_REMEDY) or {"sequence": 0, "offsets": {}}
+        with damage_of(self._committed_path, _COMMITTED_REMEDY):
+            self._sequence, self._offsets = int(record["sequence"]), Offsets.from_state(record["offsets"])
         self._waiting: dict[int, int] = {}
-        for path in self._folder.glob("*.ndjson"):
-            header = _header(path)
-            self._waiting[header["sequence"]] = header["profiles"]
-            if header["sequence"] > record["sequence"]:
-                record = header
-        self._sequence: int = record["sequence"]
-        self._offsets = Offsets.from_state(record["offsets"])
+        for path in sorted(self._folder.iterdir()):
+            if not _NAME.fullmatch(path.name):
+                continue
+            sequence, profiles, offsets = _header(path)
+            self._waiting[sequence] = profiles
+            if sequence > self._sequence:
+                self._sequence, self._offsets = sequence, offsets
 
     @property
     def offsets(self) -> Offsets:
@@ -79,7 +99,7 @@ class Spool:
             "offsets": offsets.state(),
         }
         if profiles:
-            part = f"{self._agent}-{sequence}"
+            part = f"{self._run}-{sequence}"
             write_durably(self._path(sequence), _lines(header, part, profiles))
         with self._lock:
             if profiles:
@@ -94,11 +114,20 @@ class Spool:
             return sorted(self._waiting)
 
     def read(self, sequence: int) -> Iterator[tuple[str, bytes]]:
-        """The id and the document's JSON of each profile of one commit."""
-        with self._path(sequence).open("rb") as file:
-            next(file)
-            for line in file:
-                yield line[:32].decode("ascii"), line[33:].rstrip(b"\n")
+        """The id and the document's JSON of each profile of one commit; what is damaged is logged and left out."""
+        path = self._path(sequence)
+        left = self._waiting.get(sequence, 0)
+        try:
+            with path.open("rb") as file:
+                next(file, None)
+                for line in file:
+                    if _is_whole(line):
+                        left -= 1
+                        yield line[:32].decode("ascii"), line[33:].rstrip(b"\n")
+        except FileNotFoundError:
+            _log.error("%s is gone", path)
+        if left > 0:
+            _log.error("%s is damaged: %d profiles of it are lost; events are not touched", path, left)
 
     def acknowledged(self, sequence: int) -> None:
         """Every profile of the commit is delivered. OSError when the disk is full; it may be called again."""
@@ -125,12 +154,24 @@ def _lines(header: Mapping[str, Any], part: str, profiles: Sequence[tuple[Profil
         yield profile_id(part, key).encode() + b" " + orjson.dumps(document) + b"\n"
 
 
-def _header(path: Path) -> dict[str, Any]:
+def _is_whole(line: bytes) -> bool:
+    if not line.endswith(b"\n") or not _ID.match(line):
+        return False
+    try:
+        return isinstance(orjson.loads(line[33:]), dict)
+    except orjson.JSONDecodeError:
+        return False
+
+
+def _header(path: Path) -> tuple[int, int, Offsets]:
+    """The commit's sequence, how many profiles it has, and the offsets that it covers."""
     try:
         with path.open("rb") as file:
-            header = orjson.loads(file.readline())
-    except (OSError, orjson.JSONDecodeError) as error:
-        raise StateError(
-            f"{path} cannot be read ({error}); restore it, or move it away to lose its profiles"
-        ) from error
-    return checked(path, header)
+            line = file.readline()
+    except OSError as error:
+        raise StateError(f"{path} cannot be read ({error.strerror}); let the agent's user read it") from error
+    with damage_of(path, _COMMIT_REMEDY):
+        header = checked(path, orjson.loads(line), _COMMIT_REMEDY)
+        if header["sequence"] != int(path.stem):
+            raise ValueError(f"it is commit {header['sequence']}")
+        return header["sequence"], int(header["profiles"]), Offsets.from_state(header["offsets"])
