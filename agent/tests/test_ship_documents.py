@@ -116,7 +116,15 @@ STORED_AS_OBJECTS = {"agent": "a", "error": ["x"], "log": "x", "stage": "prod", 
         {"kind": "actual", "model": "m", "id": "1", "actual": "yes", "prediction": 0.5},
         {"kind": "error", "model": "m", "message": "x", "prediction": 0.5, "actual": 1},
         {"kind": "log", "message": "scored", "prediction": 0.5, "actual": 1, "model": {"name": "m"}, "version": [1]},
-        {"kind": "stage", "pipeline": "p", "stage": "s", "status": "ok", "features": "f", "segment": "eu"},
+        {
+            "kind": "stage",
+            "pipeline": "p",
+            "stage": "s",
+            "status": "ok",
+            "features": "f",
+            "segment": "eu",
+            "model": [1],
+        },
         {"kind": "business", "event": "sale", "prediction": 0.5, "features": [1]},
     ],
     ids=lambda line: str(line["kind"]),
@@ -129,5 +137,6 @@ def test_what_a_store_has_as_objects_may_be_anything_in_a_line(line: dict[str, A
     assert stored["window_text"] == 60
     if kind not in ("prediction", "actual"):
         assert stored.get("prediction_text") == line.get("prediction")
+    assert isinstance(stored.get("model", ""), str)
     if kind == "log":
         assert (stored["model_text"], stored["version_text"]) == ({"name": "m"}, [1])

@@ -13,6 +13,7 @@ from modelward_agent.journal.source import Entries, JournalSource
 from modelward_agent.profile import FeatureProfile, Profile, from_bytes, merged, to_bytes
 from modelward_agent.profile.fold import Folder
 from modelward_agent.ship.documents import LOGS, Documents
+from modelward_agent.told import BusinessSeries, StageSeries
 from modelward_collector.store.protocol import Alias, Document
 from modelward_collector.store.shape import check
 
@@ -34,9 +35,12 @@ def journal(data: bytes) -> None:
 
 
 def _folded(records: Sequence[Record], size: int) -> Profile:
-    folder = Folder("host")
+    folder, business, stages = Folder("host"), BusinessSeries(), StageSeries()
     for start in range(0, len(records), max(1, size)):
-        folder.fold(records[start : start + max(1, size)])
+        tally = folder.fold(records[start : start + max(1, size)])
+        business.add(tally.business, lambda version: version)
+        stages.add(tally.stages)
+    assert all(family.name for family in [*business.collect(), *stages.collect()])
     profiles = [profile for _, profile in folder.take()]
     for profile in profiles:
         assert counts(from_bytes(to_bytes(profile))) == counts(profile)

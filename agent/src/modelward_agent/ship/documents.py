@@ -72,6 +72,13 @@ def _keep_apart(document: dict[str, Any], objects: frozenset[str]) -> None:
                 document[f"{name}_text"] = document.pop(name)
 
 
+def _keep_model_apart(document: dict[str, Any]) -> None:
+    """On lines that need no model it may be anything."""
+    for name in ("model", "version"):
+        if type(document.get(name)) in (dict, list):
+            document[f"{name}_text"] = document.pop(name)
+
+
 def _move_vectors(document: dict[str, Any]) -> None:
     """Lists of numbers go to `vectors`, which is stored and not indexed."""
     features = document["features"]
@@ -107,6 +114,7 @@ def _actual(document: dict[str, Any]) -> None:
 
 def _business(document: dict[str, Any]) -> None:
     _keep_apart(document, _OBJECTS)
+    _keep_model_apart(document)
     names = ("event", "value", "currency", "source")
     document["business"] = {name: document.pop(name) for name in names if name in document}
 
@@ -117,14 +125,13 @@ def _stage(document: dict[str, Any]) -> None:
         if name in document:
             stage[name] = document.pop(name)
     _keep_apart(document, _OBJECTS)
+    _keep_model_apart(document)
     document["stage"] = stage
 
 
 def _entry(document: dict[str, Any]) -> None:
     _keep_apart(document, _ENTRY_OBJECTS)
-    for name in ("model", "version"):
-        if type(document.get(name)) in (dict, list):
-            document[f"{name}_text"] = document.pop(name)
+    _keep_model_apart(document)
     _name_segments(document)
 
 
