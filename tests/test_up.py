@@ -186,6 +186,30 @@ def test_a_home_that_is_in_use_is_refused(start: Start) -> None:
     assert up.get("healthz")["status"] == "ok"
 
 
+def test_an_agent_that_refuses_to_start_says_why_in_the_terminal(start: Start) -> None:
+    up = start()
+    with Recorder("fraud", journal=up.home / "journal") as recorder:
+        recorder.predict({"amount": 1.0}, 0.5)
+    wait_until(lambda: up.rows("fraud") == 1, "the row")
+    assert up.interrupt() == 0
+    state = up.home / "agent" / "key.host"
+    name = state.read_bytes()
+    state.write_bytes(b"")
+    again = start()
+    wait_until(lambda: f"{state} is damaged (it is cut short); write into it" in again.output.read_text(), "the reason")
+    assert again.get("healthz")["status"] == "ok"
+    state.write_bytes(name)
+
+    def another() -> list[psutil.Process]:
+        return psutil.Process(again.process.pid).children()
+
+    with Recorder("fraud", journal=again.home / "journal") as recorder:
+        recorder.predict({"amount": 1.0}, 0.5)
+    wait_until(lambda: again.rows("fraud") == 2, "the row after it")
+    again.children = another()
+    assert again.interrupt() == 0
+
+
 def test_kill_9_of_the_collector_loses_nothing_and_counts_nothing_twice(start: Start) -> None:
     ids: list[str] = []
     up = start()

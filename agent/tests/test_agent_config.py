@@ -98,6 +98,7 @@ def test_an_error_says_what_to_do(tmp_path: Path, content: str, error: str) -> N
 def test_a_password_does_not_pass_in_the_clear(tmp_path: Path) -> None:
     secret = tmp_path / "password"
     secret.touch(0o600)
+    secret.write_text("hunter2\n")
     metrics = f"metrics: {{listen: '0.0.0.0:9478', username: prometheus, password_file: {secret}}}"
     (line,) = errors(written(tmp_path, MINIMAL + metrics))
     assert "would pass in the clear on 0.0.0.0:9478; set tls" in line
@@ -161,3 +162,19 @@ def test_types_are_told_by_model_and_feature(tmp_path: Path) -> None:
         f'types.fraud.image: "embedding" {known}',
         'types.churn: "zip" does not hold keys and values; write them below it, indented',
     ]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "is empty; write the secret into it"),
+        (b" \n", "is empty; write the secret into it"),
+        (b"\xff\xfe\x00", "is no text; write the secret into it, in UTF-8"),
+    ],
+)
+def test_a_secret_that_is_none_is_refused(tmp_path: Path, content: bytes, problem: str) -> None:
+    secret = tmp_path / "key"
+    secret.touch(0o600)
+    secret.write_bytes(content)
+    path = written(tmp_path, f"elasticsearch: {{urls: [http://x], api_key_file: {secret}}}")
+    assert errors(path) == [f'elasticsearch.api_key_file: "{secret}" {problem}']

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import sqlite3
 import stat
@@ -92,13 +93,38 @@ def test_a_file_of_a_newer_version_is_refused_and_left_alone(store: SqliteStore,
         assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS) + 1,)
 
 
-def test_a_file_that_is_no_database_is_named(path: Path) -> None:
-    path.parent.mkdir()
-    path.write_bytes(b"something else entirely " * 100)
-    store = SqliteStore(path)
-    with pytest.raises(StoreUnavailableError, match=r"modelward\.db: file is not a database"):
-        store.setup()
+@pytest.mark.parametrize("damage", ["another file", "cut", "zeros", "noise"])
+def test_a_damaged_file_is_named_with_what_may_go_and_what_that_costs(
+    store: SqliteStore, path: Path, damage: str
+) -> None:
+    store.create([log(f"{number}") for number in range(500)])
     store.close()
+    good = path.read_bytes()
+    noise = random.Random(1).randbytes(len(good))
+    contents = {
+        "another file": b"something else entirely " * 100,
+        "cut": good[: len(good) // 2],
+        "zeros": bytes(len(good)),
+        "noise": good[:4096] + noise[4096:],
+    }
+    path.write_bytes(contents[damage])
+    damaged = SqliteStore(path)
+
+    def used() -> None:
+        damaged.setup()
+        damaged.events(Alias.LOGS, DAY)
+
+    with pytest.raises(StoreUnavailableError) as refused:
+        used()
+    damaged.close()
+    assert str(refused.value).startswith(f"{path}: ")
+    assert "restore the file from a backup, or move it away with its -wal and -shm to begin anew" in str(refused.value)
+    for one in path.parent.iterdir():
+        one.rename(path.with_name(f"away-{one.name}"))
+    anew = SqliteStore(path)
+    anew.setup()
+    assert [one.outcome for one in anew.create([log("1")])] == [Outcome.CREATED]
+    anew.close()
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

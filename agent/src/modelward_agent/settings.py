@@ -64,6 +64,11 @@ def _secret(path: Path) -> Path:
     mode = path.stat().st_mode
     if mode & (stat.S_IROTH | stat.S_IWOTH):
         raise ValueError(f'"{path}" can be read by everyone on this host; run: chmod 600 {path}')
+    try:
+        if not read_secret(path).strip():
+            raise ValueError(f'"{path}" is empty; write the secret into it')
+    except UnicodeDecodeError as error:
+        raise ValueError(f'"{path}" is no text; write the secret into it, in UTF-8') from error
     return path
 
 
@@ -74,7 +79,7 @@ ReadableFile = Annotated[SettingsPath, AfterValidator(_existing)]
 """A file that is there and can be read."""
 
 SecretFile = Annotated[ReadableFile, AfterValidator(_secret)]
-"""A file that holds a secret: there, readable, and not by everyone."""
+"""A file that holds a secret: there, not empty, readable, and not by everyone."""
 
 
 def read_secret(path: Path) -> str:

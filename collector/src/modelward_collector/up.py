@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import IO
 
 from modelward_agent.durations import format_duration
 from modelward_collector.app import build, create_app
@@ -30,6 +31,7 @@ SETTLED_AFTER_SECONDS = 60.0
 """An agent that ran this long is started again at once when it ends."""
 
 LOG_KEPT_BYTES = 10_000_000
+LOG_SHOWN_BYTES = 4_000
 
 COLLECTOR_YML = """\
 # The collector. Every key is optional; `modelward check-config --config collector.yml` says what is wrong.
@@ -137,9 +139,19 @@ def _create(path: Path, text: str, mode: int = 0o644) -> None:
             file.write(text)
 
 
+def _opened(path: Path, mode: str) -> IO[bytes]:
+    """The file of the home; `HomeError` when it cannot be opened."""
+    try:
+        return path.open(mode)
+    except OSError as error:
+        raise HomeError(
+            f"modelward: {path}: {error.strerror}; move it away, or let this user write it, or choose another --home"
+        ) from error
+
+
 @contextlib.contextmanager
 def _only_one(home: Path) -> Iterator[None]:
-    with (home / ".lock").open("w") as lock:
+    with _opened(home / ".lock", "wb") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -204,7 +216,7 @@ class AgentProcess:
             self._pause = 1.0 if settled else min(max(1.0, 2 * self._pause), LONGEST_PAUSE_SECONDS)
             self._start_at = now + self._pause
             logger.warning(
-                "the agent ended (exit code %d); %s says why; starting it again in %.0f s", code, self._log, self._pause
+                "the agent ended (exit code %d), starting it again in %.0f s: %s", code, self._pause, self._reason()
             )
         if now >= self._start_at:
             self._start(now)
@@ -212,7 +224,7 @@ class AgentProcess:
     def _start(self, now: float) -> None:
         if self._log.exists() and self._log.stat().st_size > LOG_KEPT_BYTES:
             self._log.replace(self._log.with_suffix(".log.1"))
-        with self._log.open("ab") as log:
+        with _opened(self._log, "ab") as log:
             self._child = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "modelward_collector.embedded_agent", str(os.getpid())),
@@ -226,6 +238,15 @@ class AgentProcess:
                 start_new_session=True,
             )
         self._started_at = now
+
+    def _reason(self) -> str:
+        """What the agent said last when it refused to start; else where to look."""
+        with contextlib.suppress(OSError), self._log.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_SHOWN_BYTES))
+            last = log.read().decode(errors="replace").rstrip().rpartition("\n")[2]
+            if last.startswith("modelward: "):
+                return last
+        return f"{self._log} says why"
 
     def stop(self) -> None:
         """Let it deliver what it has in hand, and end it."""

@@ -135,6 +135,12 @@ MIGRATIONS: Final = (
 """Each script takes the file from one version (`PRAGMA user_version`) to the next. Never change one: add another."""
 
 
+_DAMAGED: Final = (
+    "stop Modelward, and restore the file from a backup, or move it away with its -wal and -shm to begin anew: past "
+    "traffic, verdicts, acceptances and the audit trail are lost then, since agents do not deliver again"
+)
+
+
 class Database:
     """One file: many readers at a time, one writer. Every error of SQLite is a `StoreUnavailableError`."""
 
@@ -271,7 +277,7 @@ class Database:
         except sqlite3.DatabaseError as error:
             if isinstance(error, (sqlite3.IntegrityError, sqlite3.ProgrammingError)):
                 raise
-            raise StoreUnavailableError(f"{self.path}: {error}; restore it from a backup") from error
+            raise StoreUnavailableError(f"{self.path}: {error}; {_DAMAGED}") from error
         except OSError as error:
             raise StoreUnavailableError(f"{self.path}: {error.strerror or error}") from error
 
