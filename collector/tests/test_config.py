@@ -85,7 +85,7 @@ def test_a_variable_overrides_the_file_and_is_named_in_its_error(tmp_path: Path)
 def test_with_tls_it_may_listen_to_other_machines(tmp_path: Path) -> None:
     (tmp_path / "a.crt").write_text("")
     key = tmp_path / "a.key"
-    key.write_text("")
+    key.write_text("a key")
     key.chmod(0o600)
     text = "listen: {host: 0.0.0.0, tls: {certificate: a.crt, key_file: a.key}}"
     assert load_config(write(tmp_path, text), {}).listen.url() == "https://127.0.0.1:8321/"

@@ -20,6 +20,8 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ValidationError, ValidationInfo
 from pydantic_core import ErrorDetails
 
+from modelward_agent.yaml_errors import explained, unspaced
+
 M = TypeVar("M", bound=BaseModel)
 
 Location = tuple[str | int, ...]
@@ -93,13 +95,40 @@ def read_secret(path: Path) -> str:
 class _Loader(yaml.SafeLoader):
     """YAML's safe loader, except that nobody's words change: a key given twice is an error instead of the last one
     winning in silence, keys are texts as they are written, and so are what only YAML 1.1 takes for booleans and numbers
-    (`yes`, `NO`, `on`; `01067`, `12:30`, `1_000`).
+    (`yes`, `NO`, `on`; `01067`, `12:30`, `1_000`). A text that loses its first word by beginning with `&` or `!` is an
+    error.
     """
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - as the base class has it
         first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":bool", ":int"))]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._named: dict[str, yaml.Node] = {}
+        self._referred: set[str] = set()
+
+    def get_single_node(self) -> yaml.Node | None:
+        node: yaml.Node | None = super().get_single_node()
+        for name, named in self._named.items():
+            if name not in self._referred:
+                raise yaml.composer.ComposerError(None, None, f"nothing refers to &{name}", named.start_mark)
+        return node
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.events.AliasEvent):
+            self._referred.add(self.peek_event().anchor)  # type: ignore[no-untyped-call]
+        return super().compose_node(parent, index)
+
+    def compose_scalar_node(self, anchor: Any) -> yaml.ScalarNode:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if event.tag == "!":
+            raise yaml.composer.ComposerError(None, None, "a type has no name", event.start_mark)
+        node: yaml.ScalarNode = super().compose_scalar_node(anchor)
+        if anchor is not None:
+            self._named[anchor] = node
+        return node
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
@@ -119,10 +148,13 @@ class _Loader(yaml.SafeLoader):
         # A tag may say of anything that it has keys; the base class refuses what has none.
         for key_node, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if not isinstance(key_node, yaml.ScalarNode):
-                problem = "a key is text, and this one is a list or has keys itself (quote what has brackets or braces)"
+                problem = "a key is text, and this one is a list or has keys itself; quote what has brackets or braces"
                 raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
             key_node.tag = "tag:yaml.org,2002:str"
             key = self.construct_object(key_node, deep=True)
+            if key_node.style is None and key != key.strip():
+                problem = f'"{key}" has around it what only looks like a blank'
+                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
             if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f'"{key}" is given twice', key_node.start_mark)
             seen.add(key)
@@ -148,16 +180,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         content = yaml.load(text, Loader=_Loader)  # noqa: S506 - a subclass of the safe loader
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise SettingsError([_line(path, where, f"is not valid YAML: {problem}; correct that line")]) from error
+        where, problem = explained(text, error)
+        raise SettingsError([_line(path, where, f"is not valid YAML: {problem}")]) from error
     except RecursionError as error:
         raise SettingsError([_line(path, "", "is nested too deep; close the brackets that are open")]) from error
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise SettingsError([_line(path, "", "must hold keys and values; write for example key: value")])
+        example = (isinstance(content, str) and unspaced(content)) or "key: value"
+        raise SettingsError([_line(path, "", f"must hold keys and values; write for example {example}")])
     return content
 
 
@@ -298,8 +329,13 @@ _EXPECTED = {
 }
 
 
+_OF_KEYS = ("dict_type", "model_type", "model_attributes_type")
+
+
 def _problem(detail: ErrorDetails, location: Location, model_class: type[BaseModel]) -> str:
     kind, value, context = detail["type"], _shown(detail["input"]), detail.get("ctx", {})
+    if kind in _OF_KEYS and isinstance(detail["input"], str) and (better := unspaced(detail["input"])) is not None:
+        return f"{value} has no blank after the colon; write {better}"
     if kind == "extra_forbidden":
         known = sorted(_keys_at(model_class, location[:-1]))
         near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.6)
