@@ -401,11 +401,13 @@ def test_a_service_account_that_is_refused_is_named_with_its_file(server: Slapd,
     assert "not it" not in said
 
 
-def test_an_empty_service_password_is_not_sent(server: Slapd, tmp_path: Path) -> None:
-    empty = tmp_path / "empty"
-    empty.write_text("\n")
-    empty.chmod(0o600)
-    assert f"{empty} is empty" in trouble(a_directory(server, tmp_path, bind_password_file=str(empty)))
+def test_a_service_password_that_is_emptied_is_not_sent(server: Slapd, tmp_path: Path) -> None:
+    emptied = tmp_path / "emptied"
+    emptied.write_text("a password\n")
+    emptied.chmod(0o600)
+    directory = a_directory(server, tmp_path, bind_password_file=str(emptied))
+    emptied.write_text("\n")
+    assert f"{emptied} is empty" in trouble(directory)
 
 
 def test_a_base_that_is_not_there_is_named(server: Slapd, tmp_path: Path) -> None:
