@@ -213,7 +213,7 @@ def _check(node: Elasticsearch, folder: Path, made: Filled) -> None:
     secret.touch(0o600)
     secret.write_text(node.collector.password)
     broken = folder / "broken.ref"
-    broken.write_bytes(b"no reference")
+    broken.write_bytes(b'{"kind": "profile"}\n')  # and nothing in it
     reference = {
         "kind": "span",
         "start": made.start.isoformat(),

@@ -110,13 +110,13 @@ def test_what_cannot_be_stored_is_quarantined_with_elasticsearchs_reason(
     tmp_path: Path, elasticsearch: Elasticsearch, client: Client
 ) -> None:
     config = agent_of(tmp_path, elasticsearch)
-    bad = prediction(2, log="an object by the template")
+    bad = prediction(2, log={"level": {"of": "an object"}})
     append(recorder_file(config), lines(prediction(1), bad, prediction(3)))
     with running(config):
         wait_for(lambda: len(stored(client, Alias.EVENTS)) == 2 and rows(client) == 3, 30)
     (kept,) = quarantined(config)
     assert kept["reason"] == "rejected"
-    assert "[log]" in kept["detail"]
+    assert "[log.level]" in kept["detail"]
 
 
 def test_a_rollover_between_sends_and_a_dead_elasticsearch_make_no_copy(
