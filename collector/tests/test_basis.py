@@ -31,7 +31,7 @@ def test_who_owns_a_model_and_when_it_is_checked_are_no_matter() -> None:
     assert basis(owner="risk@example.org", tier=1) == basis()
     assert basis(checks={"drift": {"every": "5m"}}) == basis(checks={"drift": {"cron": "0 6 * * *"}}) == basis()
     assert basis(checks={"quality": {"freshness": "1h"}}) == basis()
-    bounded = {"features": {"x": {"type": "numeric", "max": 1}}}
+    bounded: dict[str, Any] = {"features": {"x": {"type": "numeric", "max": 1}}}
     assert basis(**bounded) == basis(features={"x": {"type": "numeric"}})
     assert basis(CheckKind.QUALITY, **bounded) != basis(CheckKind.QUALITY, features={"x": {"type": "numeric"}})
 
