@@ -209,8 +209,12 @@ class _Reader:
 
     def feature(self, header: Mapping[str, Any]) -> FeatureProfile:
         feature = FeatureProfile()
-        for name, count in zip(FeatureProfile.COUNTS, header["c"], strict=True):
-            setattr(feature, name, _count(count))
+        counts = header["c"]
+        if len(counts) != len(FeatureProfile.COUNTS):
+            raise ProfileFormatError(f"a feature has {len(counts)} counts, not {len(FeatureProfile.COUNTS)}")
+        if counts != _NOTHING_ELSE or not _INTEGERS.issuperset(map(type, counts)):  # most have numbers alone
+            for name, count in zip(FeatureProfile.COUNTS, counts, strict=True):
+                setattr(feature, name, _count(count))
         if "n" in header:
             feature.numeric = self.numeric(header["n"])
         if "s" in header:
@@ -224,6 +228,10 @@ class _Reader:
             feature.vector.norm = self.numeric(norm)
             feature.vector.projections = [self.numeric(sketch) for sketch in projections]
         return feature
+
+
+_NOTHING_ELSE = [0] * len(FeatureProfile.COUNTS)
+_INTEGERS = frozenset({int})
 
 
 def _count(value: Any) -> int:
