@@ -43,9 +43,11 @@ class ExactValues:
 
     def merge(self, other: ExactValues) -> None:
         """Add the other's numbers to these; the other stays as it is."""
+        if not self._few:
+            return
         if not other._few:
             self.forget()
-        elif self._few:
+        else:
             self._values += other._values
             self._counts += other._counts
             self._settle_when_many()
@@ -93,3 +95,8 @@ class ExactValues:
         counts = np.zeros(len(values), dtype=np.int64)
         np.add.at(counts, where, np.concatenate(self._counts))
         self._values, self._counts = [values], [counts]
+
+
+NOT_TOLD = ExactValues()
+"""Of what is not told one by one. Nothing changes it, so that any number of sketches may share it."""
+NOT_TOLD.forget()

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from modelward_agent.profile.categorical import FREQUENT_LG_MAX, HASH_BUCKETS, HLL_LG_K, CategoricalSketch
 from modelward_agent.profile.comoments import CoMoments
 from modelward_agent.profile.dependence import Dependence
-from modelward_agent.profile.exact import MAX_VALUES, ExactValues
+from modelward_agent.profile.exact import MAX_VALUES, NOT_TOLD, ExactValues
 from modelward_agent.profile.feature import FeatureProfile
 from modelward_agent.profile.numeric import Moments, NumericSketch
 from modelward_agent.profile.profile import ROW_HLL_LG_K, Profile, ProfileKey
@@ -138,8 +138,10 @@ class _Reader:
 
     def numeric(self, header: Sequence[Any]) -> NumericSketch:
         n, mean, m2, m3, m4, minimum, maximum, zeros, kll, *double = header
-        sketch = NumericSketch()
+        sketch = NumericSketch.__new__(NumericSketch)  # an empty sketch to be thrown away costs as much as the rest
+        sketch.exact = NOT_TOLD
         sketch.moments = _moments(n, mean, m2, m3, m4)
+        sketch.minimum, sketch.maximum = math.inf, -math.inf
         if n:
             sketch.minimum, sketch.maximum = _number(minimum), _number(maximum)
             if not sketch.minimum <= sketch.maximum:
@@ -185,10 +187,7 @@ class _Reader:
 
     def exact(self, features: Mapping[str, FeatureProfile], header: Mapping[str, Sequence[int]]) -> None:
         for name, feature in features.items():
-            if feature.numeric is None:
-                continue
-            feature.numeric.exact.forget()
-            if name in header:
+            if name in header and feature.numeric is not None:
                 feature.numeric.exact = self.exactly(name, header[name], feature.numeric.n)
 
     def exactly(self, name: str, header: Sequence[int], n: int) -> ExactValues:
