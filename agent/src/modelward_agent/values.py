@@ -22,7 +22,6 @@ _SHORTEST_MOMENT, _LONGEST_MOMENT = 10, 40
 
 _NUMERAL = re.compile(r"[+-]?(?:0|[1-9]\d*)(?:\.\d*)?(?:[eE][+-]?\d{1,3})?|[+-]?\.\d+", re.ASCII)
 _BOOLEANS = {"true": "1", "True": "1", "TRUE": "1", "false": "0", "False": "0", "FALSE": "0"}
-_WORDS = {repr(number): word for word, number in FLOAT_WORDS.items()}
 _TRUTHS = {"true": 1.0, "false": 0.0}
 _EXACT = 2.0**53
 _LONGEST_NUMERAL = 32
@@ -49,6 +48,13 @@ def moment_of(text: str) -> float | None:
 def number_in_text(text: str) -> float | None:
     """The number that a text in a feature stands for: a float that JSON lacks, or a moment; None of all others."""
     return FLOAT_WORDS.get(text) if len(text) < _SHORTEST_MOMENT else moment_of(text)
+
+
+def number_or_word(value: float) -> float | str:
+    """The float, or the text that stands for it where JSON has none."""
+    if math.isfinite(value):
+        return value
+    return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
 
 
 def number_of(text: str) -> float | None:
@@ -115,7 +121,7 @@ def _as_category(value: Any) -> Any:
         return "true" if value else "false"
     if isinstance(value, int):
         return str(value)  # all of its digits, where `number_name` has those of a float
-    return (number_name(value) or _WORDS[repr(value)]) if isinstance(value, float) else value
+    return (number_name(value) or number_or_word(value)) if isinstance(value, float) else value
 
 
 def _as_number(value: Any) -> Any:

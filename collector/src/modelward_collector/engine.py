@@ -215,7 +215,7 @@ class Loader:
         self._lock = threading.Lock()
         self._references: Kept[str, tuple[float, PreparedReference]] = Kept(REFERENCES_KEPT, COLUMNS_KEPT)
         self._windows: Kept[tuple[str, Span], tuple[tuple[int, Reading], Window]] = Kept(WINDOWS_KEPT, COLUMNS_KEPT)
-        self._readings: dict[str, tuple[tuple[str, PreparedReference], Reading]] = {}
+        self._readings: dict[str, tuple[PreparedReference, Reading]] = {}
         self._looks: Kept[tuple[object, ...], tuple[Look, LookJudged]] = Kept(WINDOWS_KEPT, COLUMNS_KEPT)
 
     def run(self, task: Task) -> list[CheckResult]:
@@ -515,7 +515,6 @@ class Loader:
         if not isinstance(spec.reference, ReferenceFile):
             return Reading.of(spec)
         try:
-            key = _reference_key(spec, "", _ANY)
             prepared = self.prepared(spec, "", _ANY)
         except (OSError, ReferenceFileError):
             prepared = None  # the checks that compare say so
@@ -523,11 +522,11 @@ class Loader:
             return Reading.of(spec)
         with self._lock:
             kept = self._readings.get(spec.model)
-        if kept is not None and kept[0] == (key, prepared):
+        if kept is not None and kept[0] is prepared:
             return kept[1]
         reading = Reading.of(spec, prepared.total)
         with self._lock:
-            self._readings[spec.model] = (key, prepared), reading
+            self._readings[spec.model] = prepared, reading
         return reading
 
     def _prepared(
@@ -602,7 +601,7 @@ def _reading_of(spec: ModelSpec, reference: ReferenceProfile) -> Reading:
 
 def _reference_key(spec: ModelSpec, version: str, span: Span) -> str:
     """What the reference depends on: a file and a span are the same for every version and window."""
-    types = {name: one.type for name, one in spec.features.items()}
+    types = {name: (one.type, one.values) for name, one in spec.features.items()}
     said = f"{spec.task} {spec.output.model_dump_json()} {types}"
     parts = [
         spec.model,

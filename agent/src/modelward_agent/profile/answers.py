@@ -19,7 +19,7 @@ from modelward_agent.profile.csv_table import TableError
 from modelward_agent.profile.feature import FeatureProfile
 from modelward_agent.profile.fold import Numbers
 from modelward_agent.profile.table import Batch
-from modelward_agent.values import FLOAT_WORDS
+from modelward_agent.values import FLOAT_WORDS, number_or_word
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ class Probabilities:
     def values(self) -> list[Any]:
         """As `Answers` has it."""
         return [
-            dict(zip(self.classes, map(_number, row), strict=True)) if there else None
+            dict(zip(self.classes, map(number_or_word, row), strict=True)) if there else None
             for row, there in zip(self.matrix.tolist(), self.present.tolist(), strict=True)
         ]
 
@@ -184,12 +184,6 @@ def _probability(value: Any) -> float:
         return np.nan if value is None else float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{value!r:.60} is no probability; the column holds texts or other values") from None
-
-
-def _number(value: float) -> float | str:
-    if np.isfinite(value):
-        return value
-    return "NaN" if np.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def _arrow_errors() -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from modelward_agent.profile.feature import FeatureProfile
 from modelward_agent.profile.fold import FALSE_HASH, TRUE_HASH, Hashes, Numbers, hash_numbers, hash_text, hash_vectors
 from modelward_agent.profile.vector import VectorSketch
-from modelward_agent.values import number_in_text
+from modelward_agent.values import number_in_text, number_or_word
 
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.intp]
@@ -196,11 +195,8 @@ def json_values(column: Column) -> list[Any]:
         rows = zip(*map(json_values, column.columns), strict=True)
         return [next((value for value in values if value is not None), None) for values in rows]
     if isinstance(column, NumberColumn):
-        return [_number(v) if ok else None for v, ok in zip(column.values.tolist(), column.valid.tolist(), strict=True)]
+        return [
+            number_or_word(v) if ok else None
+            for v, ok in zip(column.values.tolist(), column.valid.tolist(), strict=True)
+        ]
     return []
-
-
-def _number(value: float) -> float | str:
-    if math.isfinite(value):
-        return value
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

@@ -7,7 +7,8 @@ from typing import Any
 
 import orjson
 
-from modelward_agent.recorder.value import fallback, number, plain
+from modelward_agent.recorder.value import fallback, plain
+from modelward_agent.values import number_or_word
 
 MAX_LINE_BYTES = 1 << 20
 """No line is longer, its end included."""
@@ -44,7 +45,7 @@ def _without_false_nulls(line: dict[str, Any], encoded: bytes) -> bytes:
     features = line.get("features")
     if type(features) is dict:
         named = {
-            name: number(value) if isinstance(value, float) and not isfinite(value) else value
+            name: number_or_word(value) if isinstance(value, float) and not isfinite(value) else value
             for name, value in features.items()
         }
         encoded = orjson.dumps({**line, "features": named}, fallback, _OPTIONS)

@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from modelward_agent.recorder.moment import MOMENTS, in_seconds, seconds_of
+from modelward_agent.values import number_or_word
 
 MAX_TEXT = 1024
 """Characters kept of an object that is only known by its `str`."""
@@ -99,13 +100,6 @@ def _valid(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def number(value: float) -> float | str:
-    """The float, or the string that stands for it."""
-    if isfinite(value):
-        return value
-    return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
-
-
 def fallback(value: Any) -> Any:
     """Something simpler than a value that orjson does not know, in the end its text; never raises."""
     if isinstance(value, float):  # numpy's
@@ -131,7 +125,7 @@ def _simpler(value: Any) -> Any:
     if is_missing(value):
         return None
     if isinstance(value, float | Decimal | Fraction):
-        return number(nan if is_nan(value) else _float(value))
+        return number_or_word(nan if is_nan(value) else _float(value))
     if isinstance(value, MOMENTS):
         return seconds_of(value)
     if isinstance(value, Enum):
@@ -143,7 +137,7 @@ def _simpler(value: Any) -> Any:
     if (seconds := in_seconds(value)) is not None:
         return seconds
     if _kind(value) == "f" and not getattr(value, "shape", ()):
-        return number(float(value))  # a long double stays itself in tolist
+        return number_or_word(float(value))  # a long double stays itself in tolist
     for method in ("tolist", "to_list", "to_pylist", "as_py"):
         if callable(convert := getattr(value, method, None)):
             converted = convert()
@@ -166,11 +160,11 @@ def plain(value: Any, depth: int = 0) -> Any:
     """The value with nothing in it that JSON cannot hold: the slow, thorough way."""
     kind = type(value)
     if kind is float:
-        return number(value)
+        return number_or_word(value)
     if kind is str:
         return _valid(value)
     if kind is int:
-        return value if _INT64_MIN <= value <= _UINT64_MAX else number(_float(value))
+        return value if _INT64_MIN <= value <= _UINT64_MAX else number_or_word(_float(value))
     if kind in _JSON_TYPES:
         return value
     if depth > _MAX_DEPTH:

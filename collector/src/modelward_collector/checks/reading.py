@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -103,9 +104,7 @@ class Reading:
                     outputs[name] = read
         if not features and not outputs:
             return profile
-        other = Profile(profile.max_features)
-        for slot in Profile.__slots__:
-            setattr(other, slot, getattr(profile, slot))
+        other = copy(profile)
         other.features = {**profile.features, **features}
         other.outputs = {**profile.outputs, **outputs}
         return other
@@ -128,14 +127,10 @@ def read_as(
 
 def as_classes(output: FeatureProfile, spelled: Mapping[str, str], loose: bool) -> FeatureProfile:
     """Answers or labels as classes, one spelling for each; itself when they are so, or are scores and no classes."""
-    counts: Counter[str] = Counter()
     numbers = _exact(output)
     if numbers is None or any(value % 1 and class_of(number_name(value)) not in spelled for value in numbers):
         return output
-    for value, count in numbers.items():
-        counts[number_name(value)] += count
-    counts["true"] += output.true
-    counts["false"] += output.false
+    counts = _named(output, numbers)
     texts = output.categorical
     if texts is not None and texts.n:
         if texts.error:  # too many to know them all: free text, and no classes
@@ -148,7 +143,12 @@ def as_classes(output: FeatureProfile, spelled: Mapping[str, str], loose: bool) 
         one[spelled.get(key) or (name.casefold() if name.casefold() in _BOOLEANS else key)] += count
     if not numbers and not output.booleans and one == counts:
         return output
-    return _categories_instead(output, +one)
+    read = copy(output)
+    read.numeric = read.text = None
+    read.true = read.false = read.unexamined = 0
+    read.categorical = CategoricalSketch()
+    read.categorical.update_counts(one)
+    return read
 
 
 def are_scores(output: FeatureProfile) -> bool:
@@ -173,28 +173,28 @@ def _as_categories(feature: FeatureProfile, spelled: Mapping[str, str], words: b
     told = sum(getattr(feature, count) for count in _WORDS) if words else 0
     if numbers is None or not (numbers or feature.booleans or told):
         return feature
-    counts: Counter[str] = Counter()
-    for value, count in numbers.items():
-        counts[number_name(value)] += count
-    counts["true"], counts["false"] = counts["true"] + feature.true, counts["false"] + feature.false
     named: Counter[str] = Counter()
-    for name, count in counts.items():
+    for name, count in _named(feature, numbers).items():
         named[spelled.get(class_of(name), name)] += count
     if words:
         for slot, word in _WORDS.items():
             named[word] += getattr(feature, slot)
-    read = _copy(feature)
+    read = copy(feature)
     read.numeric, read.true, read.false = None, 0, 0
     if words:
         for slot in _WORDS:
             setattr(read, slot, 0)
-    categorical = CategoricalSketch()
+    read.categorical = CategoricalSketch()
     if feature.categorical is not None:
-        categorical.merge(feature.categorical)
-    categorical.update_counts(+named)
-    read.categorical = categorical
-    read.unexamined = feature.unexamined
+        read.categorical.merge(feature.categorical)
+    read.categorical.update_counts(+named)
     return read
+
+
+def _named(feature: FeatureProfile, numbers: Mapping[float, int]) -> Counter[str]:
+    """Numbers and booleans by the names that they have as categories."""
+    counts = Counter({number_name(value): count for value, count in numbers.items()})
+    return counts + Counter(true=feature.true, false=feature.false)
 
 
 def _as_booleans(feature: FeatureProfile) -> FeatureProfile:
@@ -210,7 +210,7 @@ def _as_booleans(feature: FeatureProfile) -> FeatureProfile:
             counts[class_of(name)] += count
     if not any(counts.values()):
         return feature
-    read = _copy(feature)
+    read = copy(feature)
     read.numeric = read.categorical = read.text = None
     read.unexamined = 0
     read.true, read.false = feature.true + counts["1"], feature.false + counts["0"]
@@ -232,29 +232,13 @@ def _as_numbers(feature: FeatureProfile) -> FeatureProfile:
     counts[0.0] += feature.false
     if not any(counts.values()) or feature.booleans > MOST_UNFOLDED:
         return feature
-    read = _copy(feature)
+    read = copy(feature)
     read.categorical = read.text = None
     read.unexamined = read.true = read.false = 0
     numeric = feature.numeric.copy() if feature.numeric is not None else NumericSketch()
     numeric.update(np.repeat(np.array(list(counts)), np.array(list(counts.values()))))
     read.numeric = numeric
     return read
-
-
-def _categories_instead(output: FeatureProfile, counts: Mapping[str, int]) -> FeatureProfile:
-    read = _copy(output)
-    read.numeric = read.text = None
-    read.true = read.false = read.unexamined = 0
-    read.categorical = CategoricalSketch()
-    read.categorical.update_counts(counts)
-    return read
-
-
-def _copy(feature: FeatureProfile) -> FeatureProfile:
-    other = FeatureProfile()
-    for slot in FeatureProfile.__slots__:
-        setattr(other, slot, getattr(feature, slot))
-    return other
 
 
 def _exact(feature: FeatureProfile) -> dict[float, int] | None:

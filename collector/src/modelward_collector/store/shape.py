@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from modelward_agent.values import FLOAT_WORDS
 from modelward_collector.store.protocol import Alias, Document
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -100,13 +101,10 @@ def text(value: object) -> str:
     return ("false", "true")[value] if isinstance(value, bool) else str(value)
 
 
-_NAMED_FLOATS: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-
-
 def number(value: object) -> float | None:
     """A JSON number, or one of the strings that stand for what JSON has not; None for everything else."""
     if isinstance(value, str):
-        return _NAMED_FLOATS.get(value)
+        return FLOAT_WORDS.get(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
     return None
@@ -120,8 +118,8 @@ def answer(field: object) -> tuple[float | None, str | None]:
     if not isinstance(field, Mapping):
         return None, None
     value, label = number(field.get("value")), field.get("label")
-    if value is None and isinstance(label, str) and label in _NAMED_FLOATS and not field.get("probabilities"):
-        return _NAMED_FLOATS[label], None
+    if value is None and isinstance(label, str) and label in FLOAT_WORDS and not field.get("probabilities"):
+        return FLOAT_WORDS[label], None
     return value, None if label is None else text(label)
 
 
