@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,15 @@ from hypothesis import strategies as st
 from modelward_agent.journal.parse import Kind, Record
 from modelward_agent.profile import FeatureProfile, Profile
 from modelward_agent.profile.fold import Folder
+from modelward_agent.profile.profile import ProfileKey
+from modelward_agent.profile.reference import write_reference
+from modelward_agent.profile.wire import to_document
 from modelward_collector.checks.reading import Reading, read_as
+from modelward_collector.engine import Loader
 from modelward_collector.models import FeatureType, ModelSpec
+from modelward_collector.span import Span
+from modelward_collector.store.protocol import Alias, Document
+from modelward_collector.store.sqlite import SqliteStore
 
 
 def folded(values: Sequence[Any], predictions: Sequence[Any] | None = None) -> Profile:
@@ -155,3 +164,19 @@ def test_a_regressions_answers_are_numbers() -> None:
     profile = folded([1] * 3, [0, 1, 1])
     assert Reading.of(spec(task="regression"), profile).profile(profile) is profile
     assert Reading.of(spec(), folded([1] * 3, [0.0, 2.5, 1.0])).profile(profile) is profile
+
+
+def test_a_changed_list_of_values_counts_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "m.profile.jsonl"
+    write_reference(path, [to_document(ProfileKey("reference", "m", "", (), 0, 86_400), folded(["a"]), part="1")])
+    store = SqliteStore(tmp_path / "store.db")
+    store.setup()
+    loader = Loader(store)
+    span = Span(datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC))
+    at = to_document(ProfileKey("h", "m", "1", (), int(span.start.timestamp()), 60), folded([1, 1, 2]), part="2")
+    store.create([Document(Alias.PROFILES, "p", at)])
+    for values, named in ((["1", "2"], {"1": 2, "2": 1}), (["1.0", "2.0"], {"1.0": 2, "2.0": 1})):
+        features = {"x": {"type": "categorical", "values": values}}
+        asked = ModelSpec.model_validate({"model": "m", "features": features, "reference": {"path": str(path)}})
+        assert counts(loader.window(asked, span).profile("1").features["x"]) == named
+    store.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Sequence
 from datetime import tzinfo
 from typing import Any
@@ -14,6 +13,7 @@ from modelward_agent.journal.encoding import UTF8_BOM
 from modelward_agent.journal.loglevel import level_of_syslog, level_of_value
 from modelward_agent.journal.logtime import time_of_value
 from modelward_agent.journal.parse import MAX_LINE, OLDEST
+from modelward_agent.values import number_or_word
 
 _TIMES: tuple[str, ...] = (
     "@timestamp",
@@ -101,8 +101,7 @@ def _lenient(line: bytes) -> Any:
 
 
 def _finite(digits: str) -> float | str:
-    number = float(digits)
-    return number if math.isfinite(number) else "Infinity" if number > 0 else "-Infinity"
+    return number_or_word(float(digits))
 
 
 def ecs_of_json(

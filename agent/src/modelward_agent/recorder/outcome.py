@@ -8,10 +8,11 @@ from typing import Any
 
 from modelward_agent.recorder.columns import Table, is_column, table_of, values_of
 from modelward_agent.recorder.value import is_pandas, label_of, plain, text_of
+from modelward_agent.values import FLOAT_WORDS
 
 _TEXT, _FLOAT = frozenset({str}), frozenset({float})
 _NUMBERS = frozenset({float, int})
-_WORDS = ("NaN", "Infinity", "-Infinity")
+_WORDS = tuple(FLOAT_WORDS)
 
 
 class MissingError(ValueError):

@@ -28,6 +28,7 @@ from modelward_agent.recorder.redact import redaction
 from modelward_agent.recorder.stamp import new_id, now, rfc3339, stamp
 from modelward_agent.recorder.value import label_of, name_of, plain, text_of
 from modelward_agent.recorder.writer import Dropped, JournalClosedError, JournalWriter, TornWriteError
+from modelward_agent.values import FLOAT_WORDS
 
 JOURNAL_VARIABLE = "MODELWARD_JOURNAL"
 APP_VARIABLE = "MODELWARD_APP"
@@ -42,7 +43,7 @@ _MAX_STACK_TRACE = 64 * 1024
 _MAX_APP = 64
 _FILES_A_JOURNAL = 4  # so that dropping one file never drops everything
 _UNWRITABLE = "unwritable"
-_NOT_FINITE = ("NaN", "Infinity", "-Infinity")
+_NOT_FINITE = tuple(FLOAT_WORDS)
 _REASON = 36  # characters that tell one kind of failure from another, before they name the value
 _MAX_REASONS = 20
 _OUTCOMES = frozenset({float, int, str, type(None)})
